@@ -1,0 +1,1 @@
+"""Types, errors, schedules and data facts that every other package may use."""

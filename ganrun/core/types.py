@@ -1,0 +1,115 @@
+"""The nouns that pass between data, networks, losses, games and the trainer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+from ganrun.core.facts import Facts
+
+Terms = dict[str, Tensor]
+"""Name -> weighted scalar loss: logged apart, minimised as a sum."""
+
+Move = dict[str, Terms]
+"""Player -> what it minimises. Players named in one move are updated at the same moment."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a game draws from the stream.
+
+    Args:
+        domains: one tensor per domain, ``[B, C, H, W]`` in [-1, 1] or ``[B, 2]``.
+        condition: class labels ``[B]`` (int64) of the first domain, or ``None``.
+    """
+
+    domains: tuple[Tensor, ...]
+    condition: Tensor | None = None
+
+    @property
+    def real(self) -> Tensor:
+        """Samples of the first (for most games, only) domain."""
+        return self.domains[0]
+
+    def __len__(self) -> int:
+        return len(self.domains[0])
+
+
+class DiscriminatorOutput(NamedTuple):
+    """What a discriminator says of a batch.
+
+    Args:
+        scores: raw scores (no sigmoid, high = real), one tensor per scale: ``[B]`` or a patch map ``[B, 1, h, w]``.
+        features: intermediate activations, shallow to deep.
+        class_logits: ``[B, classes]`` of an auxiliary classifier.
+        code: prediction of a latent code.
+        reconstruction: output of an autoencoding discriminator.
+    """
+
+    scores: tuple[Tensor, ...]
+    features: tuple[Tensor, ...] = ()
+    class_logits: Tensor | None = None
+    code: Tensor | None = None
+    reconstruction: Tensor | None = None
+
+    @property
+    def score(self) -> Tensor:
+        """The first (for most discriminators, only) score."""
+        return self.scores[0]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A picture made of equally large images, filled row by row.
+
+    Args:
+        images: ``[N, C, H, W]`` in [-1, 1].
+        columns: images per row.
+    """
+
+    images: Tensor
+    columns: int
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """A picture of 2-D points over the real ones.
+
+    Args:
+        generated: ``[N, 2]``.
+        real: ``[M, 2]``.
+    """
+
+    generated: Tensor
+    real: Tensor
+
+
+Picture = Grid | Scatter
+
+
+class Dataset(Protocol):
+    """A decoded data set, ready to hand out batches; made by the modules of ``ganrun.data``."""
+
+    facts: Facts
+
+    def place(self, device: str) -> None:
+        """Move the samples to ``device`` when they fit there; otherwise stream them."""
+
+    def fetch(self, indices: tuple[Tensor, ...]) -> Batch:
+        """Samples at ``indices`` (one int64 CPU tensor per domain), normalised and augmented, on the device.
+
+        Augmentation draws from torch's default generators.
+        """
+
+    def prefetch(self, indices: tuple[Tensor, ...]) -> None:
+        """Announce the next ``fetch``, so that a streamed set can read ahead."""
+
+    def examples(self, count: int) -> Batch:
+        """The first ``count`` samples of every domain, never augmented, on the device."""
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Number of trainable scalars in ``module``."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

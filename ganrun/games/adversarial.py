@@ -1,0 +1,67 @@
+"""The two-player game of a generator and a discriminator (Goodfellow et al., *Generative Adversarial Nets*, 2014)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from ganrun.core.types import Batch, Move, Terms
+from ganrun.games.base import Game, Stream
+from ganrun.losses.base import Comparison
+from ganrun.losses.objective import Objective
+
+Latent = Callable[[int, torch.device], Tensor]
+
+
+class AdversarialGame(Game):
+    """``critic_steps`` discriminator moves on fresh batches, then one generator move.
+
+    Args:
+        generator: ``generator(z, condition)`` -> samples.
+        discriminator: ``discriminator(samples, condition)`` -> :class:`~ganrun.core.types.DiscriminatorOutput`.
+        latent: ``latent(count, device)`` -> ``[count, size]``.
+        objective: what both minimise.
+    """
+
+    def __init__(self, generator: nn.Module, discriminator: nn.Module, latent: Latent, objective: Objective) -> None:
+        super().__init__()
+        self.generator = generator
+        self.discriminator = discriminator
+        self.latent = latent
+        self.objective = objective
+
+    def players(self) -> dict[str, list[nn.Module]]:
+        return {"discriminator": [self.discriminator], "generator": [self.generator]}
+
+    def play(self, stream: Stream) -> Iterator[Move]:
+        for _ in range(self.objective.critic_steps):
+            batch = next(stream)
+            yield {"discriminator": self.discriminator_terms(batch)}
+        yield {"generator": self.generator_terms(batch)}
+
+    def discriminator_terms(self, batch: Batch) -> Terms:
+        """What the discriminator minimises on one batch; the fakes carry no graph."""
+        with torch.no_grad():
+            fake = self.generator(self.latent(len(batch), self.device), batch.condition)
+        comparison = Comparison(self.discriminator, batch.real, fake, batch.condition)
+        terms = self.objective.discriminator_terms(comparison)
+        self.report_scores(comparison)
+        return terms
+
+    def generator_terms(self, batch: Batch) -> Terms:
+        """What the generator minimises, on fresh latents and the conditions of ``batch``."""
+        fake = self.generator(self.latent(len(batch), self.device), batch.condition)
+        return self.objective.generator_terms(Comparison(self.discriminator, batch.real, fake, batch.condition))
+
+    def report_scores(self, comparison: Comparison) -> None:
+        """Log the mean score of reals and fakes."""
+        self.statistics.report("score/real", comparison.real_output.score.mean())
+        self.statistics.report("score/fake", comparison.fake_output.score.mean())
+
+    @torch.no_grad()
+    def sample(self, count: int, condition: Tensor | None = None) -> Tensor:
+        if condition is not None:
+            condition = condition.repeat(-(-count // len(condition)))[:count]
+        return self.generator(self.latent(count, self.device), condition)

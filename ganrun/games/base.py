@@ -1,0 +1,77 @@
+"""The contract between a game and the trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ganrun.core.statistics import Statistics
+from ganrun.core.types import Batch, Grid, Move, Picture, Scatter
+
+Stream = Iterator[Batch]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Play ``game`` until it has had its steps.
+
+    Args:
+        name: shown in the log.
+        game: the game of this stage; only its parameters are trained.
+    """
+
+    name: str
+    game: Game
+
+
+class Game(nn.Module):
+    """Networks, and who minimises what, step by step.
+
+    ``play`` yields moves; **weights change only at a yield**. It must not yield inside a context manager.
+    """
+
+    requires: tuple[str, ...] = ()
+    """Traits of the data without which the game cannot be played (see :attr:`ganrun.core.facts.Facts.provides`)."""
+
+    provides: tuple[str, ...] = ("samples",)
+    """``"samples"``: :meth:`sample` draws from a model of the data, so that FID and the like make sense."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.statistics = Statistics()
+
+    def players(self) -> dict[str, list[nn.Module]]:
+        """Player -> modules whose parameters it owns. Every trainable parameter has exactly one owner."""
+        raise NotImplementedError
+
+    def play(self, stream: Stream) -> Iterator[Move]:
+        """One step: every player has had its turn when the generator returns."""
+        raise NotImplementedError
+
+    def stages(self) -> Iterator[Stage]:
+        """The stages in order. A later stage is made only after the earlier one has been trained."""
+        yield Stage("training", self)
+
+    def sample(self, count: int, condition: Tensor | None = None) -> Tensor:
+        """Draw ``count`` samples, ``[count, *shape]``, with torch's current generator and without gradients."""
+        raise NotImplementedError
+
+    def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
+        """Pictures worth looking at, by name.
+
+        Args:
+            examples: fixed real samples.
+            count: how many samples a picture should show.
+        """
+        samples = self.sample(count, examples.condition)
+        if samples.ndim == 2:
+            return {"generated": Scatter(samples, examples.real)}
+        return {"generated": Grid(samples, columns=round(count**0.5))}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.parameters()).device

@@ -1,0 +1,21 @@
+"""Normal latents."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Normal:
+    """``z ~ N(0, I)``.
+
+    Args:
+        size: dimensions of a latent.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __call__(self, count: int, device: torch.device) -> Tensor:
+        """Draw ``[count, size]``."""
+        return torch.randn(count, self.size, device=device)

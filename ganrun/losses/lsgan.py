@@ -1,0 +1,30 @@
+"""Least-squares GAN (Mao et al., *Least Squares Generative Adversarial Networks*, ICCV 2017, equations 2 and 9)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ganrun.losses.base import AdversarialLoss
+
+
+class LeastSquares(AdversarialLoss):
+    """``½(r - b)² + ½(f - a)²`` against ``½(f - c)²``.
+
+    Args:
+        a: target of a fake score for the discriminator.
+        b: target of a real score for the discriminator.
+        c: target of a fake score for the generator.
+    """
+
+    def __init__(self, a: float, b: float, c: float) -> None:
+        super().__init__()
+        self.a, self.b, self.c = a, b, c
+
+    def discriminator_real(self, score: Tensor) -> Tensor:
+        return 0.5 * (score - self.b) ** 2
+
+    def discriminator_fake(self, score: Tensor) -> Tensor:
+        return 0.5 * (score - self.a) ** 2
+
+    def generator_fake(self, score: Tensor) -> Tensor:
+        return 0.5 * (score - self.c) ** 2

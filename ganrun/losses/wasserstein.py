@@ -1,0 +1,25 @@
+"""Wasserstein GAN (Arjovsky, Chintala & Bottou, *Wasserstein GAN*, ICML 2017, equation 3)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ganrun.losses.base import AdversarialLoss
+
+
+class Wasserstein(AdversarialLoss):
+    """``-r + f`` against ``-f``.
+
+    The critic must be kept Lipschitz: weight clipping (``loss=wgan``), a gradient penalty (``loss=wgan_gp``) or
+    spectral normalisation. Minus the sum of the critic's two terms estimates the Wasserstein distance times the
+    critic's Lipschitz constant.
+    """
+
+    def discriminator_real(self, score: Tensor) -> Tensor:
+        return -score
+
+    def discriminator_fake(self, score: Tensor) -> Tensor:
+        return score
+
+    def generator_fake(self, score: Tensor) -> Tensor:
+        return -score

@@ -1,0 +1,1 @@
+"""Networks: tensors in, tensors out. They know nothing of losses, players or data sets."""
