@@ -47,7 +47,7 @@ class Facts:
     @property
     def provides(self) -> frozenset[str]:
         """Traits that a game's or network's ``requires`` is compared with."""
-        traits = {self.kind}
+        traits: set[str] = {self.kind}
         if self.classes:
             traits.add("labels")
         if self.domains == 2:

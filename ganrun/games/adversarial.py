@@ -23,14 +23,25 @@ class AdversarialGame(Game):
         discriminator: ``discriminator(samples, condition)`` -> :class:`~ganrun.core.types.DiscriminatorOutput`.
         latent: ``latent(count, device)`` -> ``[count, size]``.
         objective: what both minimise.
+        conditional: whether class labels are handed to both networks.
+        classes: classes of the data; used when ``conditional``.
     """
 
-    def __init__(self, generator: nn.Module, discriminator: nn.Module, latent: Latent, objective: Objective) -> None:
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        latent: Latent,
+        objective: Objective,
+        conditional: bool,
+        classes: int,
+    ) -> None:
         super().__init__()
         self.generator = generator
         self.discriminator = discriminator
         self.latent = latent
         self.objective = objective
+        self.classes = classes if conditional else 0
 
     def players(self) -> dict[str, list[nn.Module]]:
         return {"discriminator": [self.discriminator], "generator": [self.generator]}
@@ -43,17 +54,19 @@ class AdversarialGame(Game):
 
     def discriminator_terms(self, batch: Batch) -> Terms:
         """What the discriminator minimises on one batch; the fakes carry no graph."""
+        condition = batch.condition if self.classes else None
         with torch.no_grad():
-            fake = self.generator(self.latent(len(batch), self.device), batch.condition)
-        comparison = Comparison(self.discriminator, batch.real, fake, batch.condition)
+            fake = self.generator(self.latent(len(batch), self.device), condition)
+        comparison = Comparison(self.discriminator, batch.real, fake, condition)
         terms = self.objective.discriminator_terms(comparison)
         self.report_scores(comparison)
         return terms
 
     def generator_terms(self, batch: Batch) -> Terms:
         """What the generator minimises, on fresh latents and the conditions of ``batch``."""
-        fake = self.generator(self.latent(len(batch), self.device), batch.condition)
-        return self.objective.generator_terms(Comparison(self.discriminator, batch.real, fake, batch.condition))
+        condition = batch.condition if self.classes else None
+        fake = self.generator(self.latent(len(batch), self.device), condition)
+        return self.objective.generator_terms(Comparison(self.discriminator, batch.real, fake, condition))
 
     def report_scores(self, comparison: Comparison) -> None:
         """Log the mean score of reals and fakes."""
@@ -62,6 +75,9 @@ class AdversarialGame(Game):
 
     @torch.no_grad()
     def sample(self, count: int, condition: Tensor | None = None) -> Tensor:
-        if condition is not None:
-            condition = condition.repeat(-(-count // len(condition)))[:count]
+        if condition is None and self.classes:
+            condition = torch.arange(count, device=self.device) % self.classes
         return self.generator(self.latent(count, self.device), condition)
+
+    def columns(self, count: int) -> int:
+        return self.classes or super().columns(count)

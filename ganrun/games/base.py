@@ -39,6 +39,9 @@ class Game(nn.Module):
     provides: tuple[str, ...] = ("samples",)
     """``"samples"``: :meth:`sample` draws from a model of the data, so that FID and the like make sense."""
 
+    translates: bool = False
+    """Whether :meth:`sample` turns images of the first domain, its condition, into images of the second."""
+
     def __init__(self) -> None:
         super().__init__()
         self.statistics = Statistics()
@@ -56,7 +59,10 @@ class Game(nn.Module):
         yield Stage("training", self)
 
     def sample(self, count: int, condition: Tensor | None = None) -> Tensor:
-        """Draw ``count`` samples, ``[count, *shape]``, with torch's current generator and without gradients."""
+        """Draw ``count`` samples, ``[count, *shape]``, with torch's current generator and without gradients.
+
+        A conditional game that is given no ``condition`` goes through its classes in turn.
+        """
         raise NotImplementedError
 
     def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
@@ -66,10 +72,14 @@ class Game(nn.Module):
             examples: fixed real samples.
             count: how many samples a picture should show.
         """
-        samples = self.sample(count, examples.condition)
+        samples = self.sample(count)
         if samples.ndim == 2:
             return {"generated": Scatter(samples, examples.real)}
-        return {"generated": Grid(samples, columns=round(count**0.5))}
+        return {"generated": Grid(samples, self.columns(count))}
+
+    def columns(self, count: int) -> int:
+        """How many of ``count`` samples stand in one row of a picture."""
+        return max(1, round(count**0.5))
 
     @property
     def device(self) -> torch.device:

@@ -39,7 +39,7 @@ class Comparison:
 
     def __init__(
         self,
-        discriminator: Callable[[Tensor, Tensor | None], DiscriminatorOutput],
+        discriminator: nn.Module,
         real: Tensor,
         fake: Tensor,
         condition: Tensor | None = None,
@@ -51,7 +51,8 @@ class Comparison:
 
     def judge(self, samples: Tensor) -> DiscriminatorOutput:
         """The discriminator's output for other samples of the same conditions (interpolates, perturbed reals)."""
-        return self.discriminator(samples, self.condition)
+        output: DiscriminatorOutput = self.discriminator(samples, self.condition)
+        return output
 
     @cached_property
     def real_output(self) -> DiscriminatorOutput:

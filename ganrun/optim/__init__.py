@@ -1,0 +1,1 @@
+"""Optimizers as plain functions of the parameters, with the fast settings switched on."""

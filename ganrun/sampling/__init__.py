@@ -1,0 +1,1 @@
+"""Drawing samples from a trained game, and pictures of them."""

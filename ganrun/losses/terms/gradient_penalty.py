@@ -10,23 +10,26 @@ from torch import Tensor
 from ganrun.losses.base import Comparison, Term
 
 
-def input_gradient(comparison: Comparison, points: Tensor) -> Tensor:
-    """Gradient of the summed scores at ``points``, ``[B, ...]``, through which a penalty can be differentiated.
+def input_gradient(comparison: Comparison, points: Tensor, sum_maps: bool = False) -> Tensor:
+    """Gradient of every sample's score at ``points``, ``[B, ...]``, through which a penalty can be differentiated.
+
+    Args:
+        comparison: knows the discriminator and its condition.
+        points: where the gradient is taken.
+        sum_maps: whether the score of a sample is the sum over its patch map instead of the mean. The scores of
+            several scales are added either way.
 
     Raises:
         RuntimeError: the gradient is not differentiable, so a penalty on it would silently do nothing
             (a compiled discriminator on some versions of torch).
     """
     points = points.detach().requires_grad_()
-    score = torch.stack([score.flatten(1).mean(1).sum() for score in _as_maps(comparison.judge(points).scores)]).sum()
+    maps = [score.reshape(len(score), -1) for score in comparison.judge(points).scores]
+    score = torch.stack([(scores if sum_maps else scores.mean(1)).sum() for scores in maps]).sum()
     (gradient,) = torch.autograd.grad(score, points, create_graph=True)
     if not gradient.requires_grad:
         raise RuntimeError("the discriminator's input gradient carries no graph; do not compile the discriminator")
     return gradient.float() if gradient.dtype != torch.float64 else gradient
-
-
-def _as_maps(scores: tuple[Tensor, ...]) -> list[Tensor]:
-    return [score.reshape(len(score), -1) for score in scores]
 
 
 def interpolate(real: Tensor, fake: Tensor) -> Tensor:
@@ -45,7 +48,7 @@ class GradientPenalty(Term):
         weight: λ of the paper.
         target: the norm aimed at, 1 in the paper.
         norm_over: ``"sample"``: over all dimensions of a sample (the paper); ``"channels"``: at every pixel over its
-            channels, then averaged over pixels, as SinGAN's published code does.
+            channels, then averaged over pixels, with the patch scores summed, as SinGAN's published code does.
     """
 
     forbids = ("batch_norm",)
@@ -57,8 +60,9 @@ class GradientPenalty(Term):
         self.norm_over = norm_over
 
     def forward(self, comparison: Comparison) -> Tensor:
-        gradient = input_gradient(comparison, interpolate(comparison.real, comparison.fake))
-        if self.norm_over == "sample":
+        per_pixel = self.norm_over == "channels"
+        gradient = input_gradient(comparison, interpolate(comparison.real, comparison.fake), sum_maps=per_pixel)
+        if not per_pixel:
             gradient = gradient.flatten(1)
         norm = torch.linalg.vector_norm(gradient, dim=1)
         return self.weight * ((norm - self.target) ** 2).mean()

@@ -1,0 +1,165 @@
+"""The command ``ganrun``: its verbs, and how its errors are told. The only place with Hydra apps."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from ganrun import __version__
+from ganrun.config.paths import conf_folder, register_resolvers
+from ganrun.config.preflight import one_line, preflight
+from ganrun.config.resume import resolve
+from ganrun.config.validate import plain, validate
+from ganrun.config.words import did_you_mean, listing, sentences
+from ganrun.core.errors import GanrunError, RunError
+
+log = logging.getLogger(__name__)
+
+register_resolvers()
+
+
+class JobFailed(Exception):  # noqa: N818  (read by main, never shown)
+    """A job of a sweep failed; its reason is in the sweep's ``failures.jsonl``."""
+
+
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")
+def train(config: DictConfig) -> float | None:
+    """Train one run, or one job of a sweep."""
+    job = HydraConfig.get()
+    folder = Path(job.runtime.output_dir)
+    with _failing_job(folder, Path(job.sweep.dir)) if job.mode == RunMode.MULTIRUN else _told_errors():
+        final = resolve(config, list(job.overrides.task))
+        validate(final)
+        from ganrun.config import launch  # imports torch
+
+        return launch.train(final, folder)
+
+
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="sample")
+def sample(config: DictConfig) -> None:
+    """Make pictures from a trained run."""
+    with _told_errors():
+        from ganrun.config import launch  # imports torch
+
+        launch.sample(plain(config))
+
+
+@contextlib.contextmanager
+def _told_errors() -> Iterator[None]:
+    """Log what the user can mend, in the run folder too, and leave."""
+    try:
+        yield
+    except GanrunError as error:
+        log.error("%s", error)
+        raise SystemExit(1) from None
+
+
+@contextlib.contextmanager
+def _failing_job(folder: Path, sweep: Path) -> Iterator[None]:
+    """Let a job of a sweep fail, whichever process it runs in, so that the others go on and the end names it."""
+    try:
+        yield
+    except Exception as error:
+        is_mistake = isinstance(error, GanrunError)
+        reason = str(error) if is_mistake else f"{type(error).__name__}: {error}"
+        log.error("failed: %s", reason, exc_info=not is_mistake)
+        with (sweep / "failures.jsonl").open("a") as file:
+            file.write(json.dumps({"folder": str(folder), "reason": reason}) + "\n")
+        raise JobFailed(str(sweep)) from error
+
+
+VERBS = {"train": (train, "config", "RunConfig"), "sample": (sample, "sample", "SampleConfig")}
+"""Verb -> Hydra app, primary configuration and its schema."""
+
+
+def main() -> None:
+    """Entry point of the command ``ganrun``: ``ganrun [VERB] [OVERRIDE ...]``; no verb trains."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line.
+
+    Returns:
+        The exit code: 0, 1 after an error, 130 after Ctrl-C.
+    """
+    try:
+        _dispatch(arguments)
+    except GanrunError as error:
+        return _fail(str(error))
+    except JobFailed as failure:
+        return _fail(_failures(Path(str(failure))))
+    except (HydraException, OmegaConfBaseException) as error:
+        return _fail(one_line(error))
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _dispatch(arguments: list[str]) -> None:
+    verb, rest = _split(arguments)
+    if "--version" in rest:
+        sys.stdout.write(f"ganrun {__version__}\n")
+        return
+    app, config_name, schema = VERBS[verb]
+    _refuse_shared_clock(rest)
+    preflight(rest, config_name, schema)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach run() instead of being printed by Hydra
+    sys.argv = [sys.argv[0], *rest]
+    app()
+
+
+def _split(arguments: list[str]) -> tuple[str, list[str]]:
+    """The verb and what follows it; tab completion asks with the typed line in ``COMP_LINE``."""
+    if "-sc" in arguments or "--shell-completion" in arguments:
+        program, _, typed = os.environ.get("COMP_LINE", "").partition(" ")
+        verb, _, rest = typed.lstrip().partition(" ")
+        if verb in VERBS:
+            os.environ["COMP_LINE"] = f"{program} {rest}"
+            return verb, arguments
+        return "train", arguments
+    if not arguments or not re.fullmatch(r"[a-zA-Z_]\w*", arguments[0]):
+        return "train", arguments
+    verb, *rest = arguments
+    if verb not in VERBS:
+        remedy = sentences(did_you_mean(verb, VERBS), f"Verbs: {listing(VERBS)}; values are given as key=value.")
+        raise RunError(f"There is no verb {verb!r}. {remedy}")
+    return verb, rest
+
+
+def _refuse_shared_clock(arguments: list[str]) -> None:
+    """Ranks started by torchrun would each name a folder by their own clock."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not any(a.startswith("run=") for a in arguments):
+        raise RunError("Several processes were started and need one folder. Name it with run=PATH.")
+
+
+def _failures(sweep: Path) -> str:
+    """What failed in a sweep, and why."""
+    lines = []
+    with contextlib.suppress(FileNotFoundError):
+        lines = [json.loads(line) for line in (sweep / "failures.jsonl").read_text().splitlines()]
+    head = "1 job of the sweep failed" if len(lines) == 1 else f"{len(lines)} jobs of the sweep failed"
+    told = [f"{entry['folder']}\n    " + entry["reason"].replace("\n", "\n    ") for entry in lines]
+    return "\n".join([f"{head}; the others are in {sweep}.", *told])
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"{message}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    main()

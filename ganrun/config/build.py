@@ -1,0 +1,57 @@
+"""Configuration -> objects. The only place that imports what a ``_target_`` names."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from typing import Any
+
+from ganrun.config.targets import describe
+from ganrun.core.facts import Facts
+
+
+def build(node: Any, context: dict[str, Any] | None = None, partial: bool = False) -> Any:
+    """Build a configuration node and everything below it.
+
+    Args:
+        node: plain values, lists and dicts; a dict with ``_target_`` becomes the result of calling that,
+            and with ``_partial_: true`` a function that waits for its last arguments.
+        context: values handed to every target that has a parameter of that name which the node leaves out.
+        partial: leave the outermost call to the caller.
+
+    Raises:
+        ConfigError: a ``_target_`` outside the packages that a run may build from.
+    """
+    if isinstance(node, list):
+        return [build(item, context) for item in node]
+    if not isinstance(node, dict):
+        return node
+    arguments = {name: build(value, context) for name, value in node.items() if name not in ("_target_", "_partial_")}
+    if "_target_" not in node:
+        return arguments
+    target = locate(node["_target_"])
+    wanted = inspect.signature(target).parameters
+    arguments = {name: value for name, value in (context or {}).items() if name in wanted} | arguments
+    return functools.partial(target, **arguments) if partial or node.get("_partial_") else target(**arguments)
+
+
+def locate(path: str) -> Any:
+    """The class or function that ``path`` names, after checking that a run may use it.
+
+    Raises:
+        ConfigError: it may not.
+    """
+    describe(path)
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def data_context(facts: Facts) -> dict[str, Any]:
+    """Facts of the data under the parameter names by which networks and games ask for them."""
+    context: dict[str, Any] = {"shape": facts.shape, "classes": facts.classes}
+    if facts.kind == "images":
+        context["channels"] = facts.channels
+        if facts.shape[1] == facts.shape[2]:
+            context["size"] = facts.size
+    return context

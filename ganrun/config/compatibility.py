@@ -1,0 +1,166 @@
+"""Do the parts of a configuration fit each other and the data? Components say what they require and forbid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ganrun.config.targets import Target, describe
+from ganrun.config.words import listing
+from ganrun.core.errors import ConfigError, Problem
+from ganrun.core.facts import Facts
+
+Node = tuple[str, dict[str, Any], Target]
+
+_IN_WORDS = {"two_domains": "two domains", "single_image": "a single image", "points": "2-D points"}
+
+
+def check(config: dict[str, Any]) -> list[Problem]:
+    """Everything that can be known before the data are read."""
+    dataset = next(_nodes(config.get("dataset"), "dataset"), None)
+    possible = None if dataset is None else dataset[2].trait("provides")
+    return [
+        *(_unmet(config, frozenset(possible)) if possible is not None else ()),
+        *_forbidden(config),
+        *_two_lipschitz_controls(config),
+        *_uneven_batch(config),
+        *_unknown_best(config),
+    ]
+
+
+def check_facts(config: dict[str, Any], facts: Facts) -> list[Problem]:
+    """Everything that hangs on what the data turned out to be."""
+    return list(_unmet(config, facts.provides))
+
+
+def resolve_auto(config: dict[str, Any]) -> list[str]:
+    """Replace ``norm: auto`` in discriminators by ``batch``, or by ``none`` where a term of the loss forbids batch norm.
+
+    Returns:
+        Lines for the log.
+    """
+    lines = []
+    forbidding = _forbidding(config)
+    for path, node, _ in _discriminators(config):
+        if node.get("norm") == "auto":
+            node["norm"] = "none" if forbidding else "batch"
+            reason = f"{_name(forbidding[0])} takes gradients of single samples" if forbidding else "the usual choice"
+            lines.append(f"{path}.norm: auto -> {node['norm']} ({reason})")
+    return lines
+
+
+def _unmet(config: dict[str, Any], provided: frozenset[str]) -> Iterator[Problem]:
+    """Components that require what the data do not provide."""
+    given = f"dataset provides {listing(sorted(_say(trait) for trait in provided))}"
+    model = list(_nodes(config.get("model"), "model"))
+    evaluation = config.get("evaluation")
+    metrics = evaluation.get("metrics") if isinstance(evaluation, dict) else None
+    scored = not model or "samples" in (model[0][2].trait("provides") or ())
+    for path, _, target in [*model, *(_nodes(metrics, "evaluation.metrics") if scored else ())]:
+        for trait in target.trait("requires") or ():
+            if trait not in provided:
+                yield Problem(path, f"{target.path} needs {_say(trait)}, but {given}", _remedy(path, trait))
+    conditional = next((path for path, node, _ in model if node.get("conditional") is True), None)
+    if conditional is not None and "labels" not in provided:
+        remedy = f"Set {conditional}.conditional=false or choose labelled data."
+        yield Problem(f"{conditional}.conditional", f"a conditional model needs labels, but {given}", remedy)
+
+
+def _remedy(path: str, trait: str) -> str:
+    group = path.split(".")[0]
+    other = "evaluation=points, evaluation=none" if group == "evaluation" else "model=toy for 2-D points"
+    if trait == "two_domains":
+        return "Choose dataset=unpaired."
+    if trait == "single_image":
+        return "Choose dataset=single_image."
+    return f"Choose another {group} ({other}) or another dataset."
+
+
+def _forbidden(config: dict[str, Any]) -> Iterator[Problem]:
+    """Batch norm where gradients of single samples are taken."""
+    forbidding = _forbidding(config)
+    if not forbidding:
+        return
+    for path, node, _ in _discriminators(config):
+        if node.get("norm") == "batch":
+            yield Problem(
+                f"{path}.norm",
+                f"batch norm mixes the samples of a batch, but {_name(forbidding[0])} takes gradients of single samples",
+                f"Use {path}.norm=none, layer or instance (auto chooses none).",
+            )
+
+
+def _two_lipschitz_controls(config: dict[str, Any]) -> Iterator[Problem]:
+    """Weight clipping beside a penalty or spectral norm."""
+    players = config.get("player")
+    player = players.get("discriminator") if isinstance(players, dict) else None
+    if not isinstance(player, dict) or player.get("weight_clip") is None:
+        return
+    others = [f"the penalty {_name(node)}" for node in _per_sample_terms(config)]
+    others += [f"{path}.spectral" for path, node, _ in _discriminators(config) if node.get("spectral") is True]
+    if others:
+        yield Problem(
+            "player.discriminator.weight_clip",
+            f"weight clipping and {others[0]} both bound the critic's slope",
+            "Choose one: player.discriminator.weight_clip=null keeps the other.",
+        )
+
+
+def _uneven_batch(config: dict[str, Any]) -> Iterator[Problem]:
+    trainer = config.get("trainer")
+    sizes = [trainer.get(key) for key in ("batch_size", "devices", "accumulate")] if isinstance(trainer, dict) else []
+    if len(sizes) == 3 and all(isinstance(size, int) and size > 0 for size in sizes):
+        batch, devices, accumulate = sizes
+        if batch % (devices * accumulate):
+            cause = f"{batch} samples cannot be shared by {devices} devices x {accumulate} micro-batches"
+            yield Problem("trainer.batch_size", cause, f"Use a multiple of {devices * accumulate}.")
+
+
+def _unknown_best(config: dict[str, Any]) -> Iterator[Problem]:
+    evaluation = config.get("evaluation")
+    metrics = evaluation.get("metrics") if isinstance(evaluation, dict) else None
+    if isinstance(metrics, dict) and evaluation["best"] is not None and evaluation["best"] not in metrics:
+        yield Problem("evaluation.best", f"no metric is called {evaluation['best']!r}", f"Metrics: {listing(metrics)}.")
+
+
+def _forbidding(config: dict[str, Any]) -> list[Node]:
+    """Terms that forbid batch norm; a batch of one sample has no others to mix with."""
+    trainer = config.get("trainer")
+    single = isinstance(trainer, dict) and trainer.get("batch_size") == 1
+    return [] if single else list(_per_sample_terms(config))
+
+
+def _per_sample_terms(config: dict[str, Any]) -> Iterator[Node]:
+    for node in _nodes(config.get("loss"), "loss"):
+        if "batch_norm" in (node[2].trait("forbids") or ()):
+            yield node
+
+
+def _discriminators(config: dict[str, Any]) -> Iterator[Node]:
+    for path, node, target in _nodes(config.get("model"), "model"):
+        if any(part.startswith(("discriminator", "critic")) for part in path.split(".")[1:]):
+            yield path, node, target
+
+
+def _nodes(value: Any, path: str) -> Iterator[Node]:
+    """Components in ``value``, outermost first; those that may not be built are left to the validator."""
+    if isinstance(value, dict):
+        if "_target_" in value:
+            try:
+                yield path, value, describe(value["_target_"])
+            except ConfigError:
+                return
+        for key, item in value.items():
+            yield from _nodes(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _nodes(item, f"{path}.{index}")
+
+
+def _name(node: Node) -> str:
+    path, _, target = node
+    return f"{path} ({target.node.name})"
+
+
+def _say(trait: str) -> str:
+    return _IN_WORDS.get(trait, trait)

@@ -1,0 +1,244 @@
+"""From a checked configuration and a folder to a trained run, in one process or several."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.multiprocessing as mp
+from torch import Tensor
+
+from ganrun.config.build import build, data_context
+from ganrun.config.compatibility import check_facts, resolve_auto
+from ganrun.core.errors import ConfigError, GanrunError
+from ganrun.core.facts import Facts
+from ganrun.core.types import Dataset, parameter_count
+from ganrun.engine import checkpoint, distributed
+from ganrun.engine.checkpoint import Checkpoints
+from ganrun.engine.evaluator import Evaluator
+from ganrun.engine.folder import RunFolder
+from ganrun.engine.logbook import Logbook
+from ganrun.engine.painter import Painter
+from ganrun.engine.player import OptimizerFactory
+from ganrun.engine.seeding import reseed
+from ganrun.engine.settings import AverageSettings, EvaluationSettings, PlayerSettings, TrainerSettings
+from ganrun.engine.signals import stop_on_signals
+from ganrun.engine.trainer import Stopped, Trainer, resolve_device
+from ganrun.games.base import Game
+
+log = logging.getLogger(__name__)
+
+
+def train(config: dict[str, Any], folder: Path) -> float | None:
+    """Train a run, or go on with it when ``folder`` holds one.
+
+    Args:
+        config: resolved and checked configuration, plain containers only.
+        folder: the run folder.
+
+    Returns:
+        The best value of the selecting metric, for a sweeper; ``None`` without one.
+
+    Raises:
+        GanrunError: something that the user can mend.
+        KeyboardInterrupt: stopped by Ctrl-C, with everything saved.
+        SystemExit: stopped by SIGTERM, with everything saved.
+    """
+    devices = config["trainer"]["devices"]
+    if devices > 1 and "RANK" not in os.environ:
+        return spawn(config, folder, devices)
+    with distributed.process_group(resolve_device(config["trainer"]["device"]).type):
+        return train_in_process(config, RunFolder(folder))
+
+
+def spawn(config: dict[str, Any], folder: Path, devices: int) -> float | None:
+    """Start one process per device inside this job and wait for them."""
+    address = distributed.free_address()
+    results = mp.get_context("spawn").SimpleQueue()
+    processes = mp.start_processes(
+        _rank, args=(devices, address, config, folder, results), nprocs=devices, join=False, start_method="spawn"
+    )
+
+    def ask() -> None:
+        for process in processes.processes:
+            if process.is_alive():
+                os.kill(process.pid, signal.SIGTERM)
+
+    with stop_on_signals(ask) as stopped:
+        while not processes.join():
+            pass
+    outcome = results.get()
+    if stopped.signal:
+        stopped.raise_for_caller()
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def _rank(rank: int, devices: int, address: dict[str, str], config: dict[str, Any], folder: Path, results: Any) -> None:
+    """One of the processes that :func:`spawn` starts."""
+    os.environ |= address | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(devices)}
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and asks with SIGTERM
+    if rank == 0:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        file = logging.FileHandler(folder / "run.log")
+        file.setFormatter(logging.Formatter("[%(asctime)s][%(levelname)s] %(message)s"))
+        logging.getLogger().addHandler(file)
+    outcome: Any = None
+    try:
+        outcome = train(config, folder)
+    except GanrunError as error:
+        outcome = error
+    except SystemExit:
+        pass
+    if rank == 0:
+        results.put(outcome)
+
+
+def train_in_process(config: dict[str, Any], folder: RunFolder) -> float | None:
+    """Train with this process as one of those that the process group names."""
+    if not distributed.is_main():
+        return _train(config, folder)
+    with folder.locked():
+        try:
+            return _train(config, folder)
+        except GanrunError as error:
+            folder.write_status("failed", last_step(folder), str(error))
+            raise
+        except Exception as error:
+            folder.write_status("failed", last_step(folder), f"{type(error).__name__}: {error}")
+            raise
+
+
+def last_step(folder: RunFolder) -> int:
+    """Step of the newest checkpoint; 0 without one."""
+    paths = folder.list_checkpoints()
+    return checkpoint.step_of(paths[-1]) if paths else 0
+
+
+def _train(config: dict[str, Any], folder: RunFolder) -> float | None:
+    settings = TrainerSettings(**config["trainer"])
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    dataset = distributed.local_work_first(lambda: build(config["dataset"]))
+    log.info("data: %s", dataset.facts.description)
+    game = make_game(config, dataset.facts, the_image(dataset))
+    state = distributed.local_work(lambda: checkpoint.newest(folder))
+    if state is not None and folder.status() == "finished" and state["config"]["trainer"]["steps"] == settings.steps:
+        log.info("%s has had its %d steps; extend it with trainer.steps=N", folder.path, settings.steps)
+        best: float | None = state["best"].get("value")
+        return best
+    logbook = Logbook(folder, settings.log_every_steps, config)
+    checkpoints = Checkpoints(folder, settings.checkpoint_every_steps, settings.keep_checkpoints, config, logbook)
+    trainer = Trainer(
+        settings=settings,
+        seed=config["seed"],
+        dataset=dataset,
+        optimizers=make_optimizers(config),
+        players=make_player_settings(config),
+        helpers=[
+            Evaluator(make_evaluation(config), logbook),
+            Painter(folder, settings.picture_every_steps, settings.picture_samples, logbook),
+            logbook,
+            checkpoints,
+        ],
+        checkpoint=state,
+    )
+    announce(trainer, game, folder, state)
+    if distributed.is_main():
+        folder.write_config(config)
+        folder.write_environment(dataset.facts, device_name(trainer.device))
+        folder.write_status("running", 0 if state is None else state["step"])
+    return fit(trainer, game, folder, logbook, checkpoints)
+
+
+def fit(trainer: Trainer, game: Game, folder: RunFolder, logbook: Logbook, checkpoints: Checkpoints) -> float | None:
+    """Train, and leave the folder in a state that says how it ended."""
+    finished = False
+
+    def ask() -> None:
+        trainer.stop_requested = True
+
+    try:
+        with stop_on_signals(ask) as request:
+            trainer.fit(game)
+            finished = True
+    except Stopped:
+        checkpoints.save(trainer)
+        log.warning("stopped at step %d; go on with: ganrun run=%s", trainer.step, folder.path)
+    finally:
+        logbook.close(finished)
+    if distributed.is_main():
+        folder.write_status("finished" if finished else "stopped", trainer.step)
+    if not finished:
+        request.raise_for_caller()
+    log.info("finished at step %d: %s", trainer.step, folder.path)
+    return trainer.best.get("value")
+
+
+def make_game(config: dict[str, Any], facts: Facts, image: Tensor | None) -> Game:
+    """Build the game on the facts of the data, from the run's seed.
+
+    Args:
+        config: checked configuration; ``norm: auto`` is resolved in place.
+        facts: of the data.
+        image: the image of a single-image data set.
+
+    Raises:
+        ConfigError: the data do not fit the networks.
+    """
+    if problems := check_facts(config, facts):
+        raise ConfigError(problems)
+    for line in resolve_auto(config):
+        log.info(line)
+    reseed("networks", config["seed"])
+    context = data_context(facts) | {"image": image, "objective": build(config["loss"])}
+    game: Game = build(config["model"], context)
+    return game
+
+
+def the_image(dataset: Dataset) -> Tensor | None:
+    """The image of a single-image data set, ``[1, C, H, W]``; ``None`` for others."""
+    return dataset.examples(1).real if "single_image" in dataset.facts.provides else None
+
+
+def make_optimizers(config: dict[str, Any]) -> dict[str, OptimizerFactory]:
+    """Player -> function that makes its optimizer from parameters."""
+    return {name: build(node, partial=True) for name, node in config["optimizer"].items()}
+
+
+def make_player_settings(config: dict[str, Any]) -> dict[str, PlayerSettings]:
+    """Player -> schedule, clipping, averaging."""
+    settings = {}
+    for name, node in config["player"].items():
+        built = build(node)
+        average = None if built["ema"] is None else AverageSettings(**built["ema"])
+        settings[name] = PlayerSettings(**(built | {"ema": average}))
+    return settings
+
+
+def make_evaluation(config: dict[str, Any]) -> EvaluationSettings:
+    """Metrics, their feature extractor and their interval."""
+    return EvaluationSettings(**build(config["evaluation"]))
+
+
+def announce(trainer: Trainer, game: Game, folder: RunFolder, state: dict[str, Any] | None) -> None:
+    """Say what is about to happen."""
+    if state is not None:
+        log.info("going on from step %d of %s", state["step"], folder.path)
+    sizes = ", ".join(
+        f"{name} {parameter_count(child):,}" for name, child in game.named_children() if parameter_count(child)
+    )
+    log.info("%s: %s parameters", type(game).__name__, sizes or "no")
+    log.info("%s, %s, seed %d -> %s", device_name(trainer.device), trainer.precision, trainer.seed, folder.path)
+
+
+def device_name(device: torch.device) -> str:
+    """What a person calls the device."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU ({torch.get_num_threads()} threads)"

@@ -1,0 +1,271 @@
+"""Checks the command line before Hydra acts on it, so that every mistake is told at once and nothing is started."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from argparse import Namespace
+from collections.abc import Iterator
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, ValueType
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from ganrun.config import compatibility
+from ganrun.config.paths import conf_folder
+from ganrun.config.resume import read_run, resolve
+from ganrun.config.validate import UnknownKey, check, plain
+from ganrun.config.words import did_you_mean, listing
+from ganrun.core.errors import ConfigError, Problem, RunError
+
+SWEPT_NEVER = ("run", "name")
+HIDDEN = {"_target_", "_partial_", "hydra"}
+"""Keys that are no one's typing error."""
+
+
+def preflight(arguments: list[str], config_name: str, schema: str) -> None:
+    """Check what was typed after the verb.
+
+    A single run is checked completely. Of a sweep only the names are: a value that does not fit fails its own job.
+
+    Args:
+        arguments: the command line without the program's name and verb.
+        config_name: primary configuration of the verb.
+        schema: its class in :mod:`ganrun.config.schema`.
+
+    Raises:
+        ConfigError: with everything that is wrong.
+        RunError: the run folder cannot be used as asked.
+    """
+    options = get_args(arguments)
+    if options.help or options.hydra_help or options.shell_completion:
+        return
+    if options.config_path or options.config_name:
+        raise RunError(
+            "ganrun has its own configuration. "
+            "Add a folder with groups of your own by --config-dir instead of --config-path or --config-name."
+        )
+    overrides, problems = _parse(options.overrides)
+    with initialize_config_dir(str(conf_folder()), job_name="ganrun", version_base="1.3"):
+        checker = _Checker(GlobalHydra.instance().config_loader(), config_name, schema, _search_path(options))
+        if options.multirun or any(o.key_or_group == "hydra.mode" and o.value() == "MULTIRUN" for o in overrides):
+            problems += checker.sweep(overrides)
+        else:
+            problems += checker.run(overrides, names_only=bool(options.cfg or options.info))
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def _search_path(options: Namespace) -> list[str]:
+    """``--config-dir`` as an override, which composing understands."""
+    return [f"hydra.searchpath=['file://{os.path.abspath(options.config_dir)}']"] if options.config_dir else []  # noqa: PTH100
+
+
+def _parse(arguments: list[str]) -> tuple[list[Override], list[Problem]]:
+    """The overrides that can be read, and what is wrong with the others."""
+    parser = OverridesParser.create()
+    overrides, problems = [], []
+    for argument in arguments:
+        try:
+            if argument.startswith("=") or ("=" not in argument and not argument.startswith("~")):
+                problems.append(Problem(repr(argument), "is no override", "Write key=value, without spaces around =."))
+            else:
+                overrides.append(parser.parse_overrides([argument])[0])
+        except HydraException as error:
+            reason = re.sub(r"\s+", " ", str(error).splitlines()[0])
+            remedy = "Put quotes around a value with special characters: 'key=\"some value\"'."
+            problems.append(Problem(repr(argument), f"cannot be read ({reason})", remedy))
+    return overrides, problems
+
+
+class _Checker:
+    """Checks parsed overrides against the configuration files.
+
+    Args:
+        loader: Hydra's view of the configuration files.
+        config_name: primary configuration.
+        schema: its class.
+        search_path: further overrides, which say where to look for configuration files.
+    """
+
+    def __init__(self, loader: ConfigLoader, config_name: str, schema: str, search_path: list[str]) -> None:
+        self.loader = loader
+        self.config_name = config_name
+        self.schema = schema
+        self.search_path = search_path
+
+    def run(self, overrides: list[Override], names_only: bool) -> list[Problem]:
+        """Problems of a single run."""
+        swept = [override for override in overrides if override.is_sweep_override()]
+        problems = [
+            Problem(str(override.input_line), "several values make a sweep", "Add -m, or write a list as key=[a,b].")
+            for override in swept
+        ]
+        named, config = self.names([override for override in overrides if override not in swept])
+        problems += named
+        if config is None or names_only:
+            return problems
+        try:
+            return problems + self.values(config, [str(o.input_line) for o in overrides if o not in swept])
+        except RunError:
+            if problems:  # told first; the folder may be wrong because of them
+                return problems
+            raise
+
+    def values(self, config: DictConfig, overrides: list[str]) -> list[Problem]:
+        """Problems of the composed configuration."""
+        try:
+            if self.schema == "SampleConfig":
+                return self._check_sample(plain(config))
+            final = resolve(config, overrides)
+            return [*check(final, self.schema), *compatibility.check(final)]
+        except ConfigError as error:
+            return error.problems
+
+    def _check_sample(self, settings: dict[str, Any]) -> list[Problem]:
+        problems = check(settings, self.schema)
+        if not problems and read_run(settings["run"]) is None:
+            raise RunError(f"{settings['run']} holds no run. Give run=PATH the folder of a trained one.")
+        return problems
+
+    def sweep(self, overrides: list[Override]) -> list[Problem]:
+        """Names that no job of the sweep could use."""
+        problems = [
+            Problem(override.key_or_group, "cannot be given to a sweep, whose runs need folders of their own")
+            if override.key_or_group == "run"
+            else Problem(override.key_or_group, "cannot be swept; the runs' folders are named by the other values")
+            for override in overrides
+            if override.key_or_group in SWEPT_NEVER and (override.key_or_group == "run" or override.is_sweep_override())
+        ]
+        for job in self._jobs(overrides):
+            named, config = self.names(job)
+            problems += named
+            if config is not None and self.schema == "RunConfig":
+                found = self.values(config, [])
+                problems += [problem for problem in found if isinstance(problem, UnknownKey)]
+        return problems
+
+    def _jobs(self, overrides: list[Override]) -> Iterator[list[Override]]:
+        """One job for every combination of swept groups; swept values are represented by their first."""
+        parser = OverridesParser.create(self.loader)
+        choices = []
+        for override in overrides:
+            values = [str(override.input_line)]
+            if override.is_discrete_sweep():
+                key = override.get_key_element()
+                override.config_loader = self.loader
+                values = [f"{key}={value}" for value in override.sweep_string_iterator()]
+                values = values if self._options(override.key_or_group) else values[:1]
+            elif override.is_sweep_override():
+                values = []  # an interval of another sweeper
+            if values:
+                choices.append(values)
+        for job in itertools.product(*choices):
+            yield parser.parse_overrides(list(job))
+
+    def names(self, overrides: list[Override]) -> tuple[list[Problem], DictConfig | None]:
+        """Problems with options and keys, and the configuration without those that have any."""
+        problems: list[Problem] = []
+        groups, keys = [], []
+        for override in overrides:
+            if override.is_hydra_override() or self._is_group(override):
+                found = list(self._check_option(override))
+                problems += found
+                groups += [] if found else [str(override.input_line)]
+            else:
+                keys.append(override)
+        try:
+            config = compose(self.config_name, [*self.search_path, *groups])
+        except (HydraException, OmegaConfBaseException) as error:
+            return [*problems, Problem("the configuration", f"cannot be composed ({one_line(error)})")], None
+        for override in keys:
+            problems += self._apply(config, override)
+        return problems, config
+
+    def _options(self, group: str) -> list[str]:
+        return self.loader.get_group_options(group, ObjectType.CONFIG, self.config_name, self.search_path)
+
+    def _is_group(self, override: Override) -> bool:
+        group = override.key_or_group
+        return bool(self._options(group)) and not isinstance(override.value(), dict)
+
+    def _check_option(self, override: Override) -> Iterator[Problem]:
+        group, options, value = override.key_or_group, self._options(override.key_or_group), override.value()
+        chosen = value if isinstance(value, list) else [value]
+        if not options or override.is_delete():
+            return
+        if isinstance(value, list) and group != "technique":
+            yield Problem(group, "takes one option", f"Write {group}=OPTION, or -m {group}=a,b for a sweep.")
+            return
+        if override.is_add() and (conf_folder() / group).is_dir():
+            yield Problem(f"+{group}", "is part of the defaults already", f"Leave out the plus: {group}=OPTION.")
+        for option in chosen:
+            if option is not None and str(option) not in options:
+                near = did_you_mean(str(option), options)
+                yield Problem(
+                    f"{group}={option}", "there is no such option", f"{near} Options: {listing(options)}.".strip()
+                )
+
+    def _groups_beside(self, where: str) -> set[str]:
+        return set(self.loader.list_groups("")) if self.schema == "RunConfig" and not where else set()
+
+    def _apply(self, config: DictConfig, override: Override) -> Iterator[Problem]:
+        """Put one value into ``config``, as Hydra would, or say why it cannot be."""
+        key = re.sub(r"\[(\w+)\]", r".\1", override.key_or_group)
+        problem = self._misplaced(config, key, override)
+        if problem is not None:
+            yield problem
+            return
+        with open_dict(config):
+            try:
+                if override.is_delete():
+                    parent, _, last = key.rpartition(".")
+                    del (OmegaConf.select(config, parent) if parent else config)[last]
+                else:
+                    OmegaConf.update(config, key, override.value(), merge=True, force_add=True)
+            except (OmegaConfBaseException, ValueError, TypeError, AttributeError) as error:
+                yield Problem(str(override.input_line), f"cannot be set ({one_line(error)})")
+
+    def _misplaced(self, config: DictConfig, key: str, override: Override) -> Problem | None:
+        """A key that must exist and does not, or the other way round."""
+        exists, where, here = _look_up(OmegaConf.to_container(config, resolve=False), key)
+        if override.is_add() and exists and not isinstance(override.value(), dict | list):
+            return Problem(f"+{key}", "is there already", f"Leave out the plus: {str(override.input_line)[1:]}.")
+        if exists or override.is_add() or override.is_force_add():
+            return None
+        if isinstance(here, str) and here.startswith("${"):
+            return UnknownKey(key, f"{where} follows {here[2:-1]}", f"Change {here[2:-1]} instead.")
+        if not isinstance(here, dict):
+            return UnknownKey(key, f"{where} is {'null' if here is None else here} and has no keys")
+        known = {str(name) for name in here} | self._groups_beside(where)
+        missing = key[len(where) + 1 if where else 0 :].split(".")[0]
+        remedy = did_you_mean(missing, known) or f"It has: {listing(sorted(known - HIDDEN))}."
+        return UnknownKey(key, f"{where or 'the configuration'} has no {missing!r}", remedy)
+
+
+def _look_up(container: Any, key: str) -> tuple[bool, str, Any]:
+    """Whether ``key`` is there, and otherwise how far its path leads, and to what."""
+    node, where = container, ""
+    for part in key.split("."):
+        if isinstance(node, list):
+            node = {str(index): item for index, item in enumerate(node)}
+        if not isinstance(node, dict) or part not in node:
+            return False, where, node
+        node, where = node[part], f"{where}.{part}".lstrip(".")
+    return True, where, node
+
+
+def one_line(error: Exception) -> str:
+    """The gist of an exception that was made for a terminal of its own."""
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
+    text = "; ".join(part for part in (str(error), str(cause or "")) if part)
+    return re.sub(r"\s+", " ", text.split("\nSearch path")[0]).strip()

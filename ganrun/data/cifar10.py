@@ -1,0 +1,83 @@
+"""CIFAR-10 (Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ganrun.core.arguments import NonNegativeInt, PositiveInt
+from ganrun.core.errors import DataError
+from ganrun.data.base import Images, choose
+from ganrun.data.cache import Block, cached
+from ganrun.data.decode import Filter, Shaping, resize_arrays
+from ganrun.data.idx import fetch
+
+
+class Cifar10(Images):
+    """50,000 colour 32x32 training photographs of 10 classes, the lossless original.
+
+    Args:
+        root: folder that has ``cifar-10-batches-py``.
+        download: fetch the data when they are not there.
+        size: side in pixels; 32 leaves the images as they are.
+        filter: resampling filter.
+        subset: a count, a fraction or ``None`` for all; balanced by class.
+        subset_seed: which samples a subset takes.
+        flip: mirror half of the images.
+    """
+
+    provides = ("images", "labels")
+
+    def __init__(
+        self,
+        root: str,
+        download: bool,
+        size: PositiveInt,
+        filter: Filter,
+        subset: int | float | None,
+        subset_seed: NonNegativeInt,
+        flip: bool,
+    ) -> None:
+        folder = Path(root).expanduser()
+        batches = _batches(folder, download)
+        settings = {
+            "files": [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in batches],
+            "size": size,
+            "filter": filter,
+            "subset": subset,
+            "seed": subset_seed,
+        }
+
+        def produce() -> list[Block]:
+            images, labels = _read(folder)
+            chosen = choose(len(labels), labels, subset, subset_seed)
+            return [(resize_arrays(images[chosen], Shaping(size, "none", filter)), labels[chosen])]
+
+        decoded = cached("cifar10", settings, produce)
+        super().__init__("cifar10", [decoded], 10, "not resized" if size == 32 else filter, flip)
+
+
+def _batches(root: Path, download: bool) -> list[Path]:
+    files = [root / "cifar-10-batches-py" / f"data_batch_{number}" for number in range(1, 6)]
+    if all(file.is_file() for file in files):
+        return files
+    if not download:
+        raise DataError(
+            f"CIFAR-10 was not found: {files[0].parent} does not have data_batch_1 to data_batch_5. "
+            "Set dataset.root=... to the folder that holds cifar-10-batches-py, or dataset.download=true"
+        )
+    fetch("CIFAR10", root)
+    return files
+
+
+def _read(root: Path) -> tuple[np.ndarray, np.ndarray]:
+    from torchvision.datasets import CIFAR10  # slow to import
+
+    try:
+        data = CIFAR10(str(root), train=True)  # checks the published hashes before it unpickles
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"{root / 'cifar-10-batches-py'} is incomplete or damaged. Remove it and set dataset.download=true"
+        ) from error
+    return data.data, np.asarray(data.targets, dtype=np.int64)

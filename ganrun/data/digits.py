@@ -1,0 +1,41 @@
+"""Handwritten digits that ship with scikit-learn: no download (Alpaydin & Kaynak, UCI repository, 1998)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ganrun.core.arguments import NonNegativeInt, PositiveInt
+from ganrun.data.base import Images, choose
+from ganrun.data.cache import Decoded
+from ganrun.data.decode import Filter, Shaping, resize_arrays
+
+
+class Digits(Images):
+    """1,797 grey 8x8 digits of 10 classes, enlarged.
+
+    Args:
+        size: side in pixels after resizing.
+        filter: resampling filter.
+        subset: a count, a fraction or ``None`` for all; balanced by class.
+        subset_seed: which samples a subset takes.
+        flip: mirror half of the images (a mirrored digit is no digit).
+    """
+
+    provides = ("images", "labels")
+
+    def __init__(
+        self,
+        size: PositiveInt,
+        filter: Filter,
+        subset: int | float | None,
+        subset_seed: NonNegativeInt,
+        flip: bool,
+    ) -> None:
+        from sklearn.datasets import load_digits  # slow to import
+
+        digits = load_digits()
+        labels = digits.target.astype(np.int64)
+        chosen = choose(len(labels), labels, subset, subset_seed)
+        grey = np.rint(digits.images[chosen] * (255 / 16)).astype(np.uint8)
+        images = resize_arrays(grey, Shaping(size, "none", filter))
+        super().__init__("digits", [Decoded.of(images, labels[chosen])], 10, filter, flip)

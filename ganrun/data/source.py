@@ -1,0 +1,118 @@
+"""Where image files come from: a directory or a ZIP archive, read in place."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ganrun.core.errors import DataError
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Image files by name.
+
+    Args:
+        path: the directory or the archive.
+        stamps: name relative to ``path`` (with ``/``) -> text that changes when the file does, sorted by name.
+        read: name -> content; may be called from several threads.
+    """
+
+    path: Path
+    stamps: dict[str, str]
+    read: Callable[[str], bytes]
+
+    def digest(self, names: Iterable[str]) -> str:
+        """Hash of the names and states of some files; the same wherever the directory or archive is moved."""
+        listing = "\n".join(f"{name}\t{self.stamps[name]}" for name in names)
+        return hashlib.sha256(listing.encode(errors="surrogateescape")).hexdigest()
+
+    def below(self, folder: str) -> list[str]:
+        """Names below ``folder``.
+
+        Raises:
+            DataError: there is no image below it.
+        """
+        prefix = folder.strip("/") + "/"
+        names = [name for name in self.stamps if name.startswith(prefix)]
+        if not names:
+            parents = {str(parent) for name in self.stamps for parent in PurePosixPath(name).parents} - {"."}
+            raise DataError(f"{self.path} has no images below {folder!r}. {_suggest(folder, sorted(parents))}")
+        return names
+
+
+def open_source(path: str | None) -> Source:
+    """The image files of a directory or a ZIP; hidden files and what macOS adds are left out.
+
+    Raises:
+        DataError: nothing was named, it does not exist, cannot be read or holds no image.
+    """
+    if path is None:
+        raise DataError("No images were named. Give a directory or a ZIP archive with dataset.path=...")
+    place = Path(path).expanduser()
+    if not place.exists():
+        raise DataError(missing(place, "dataset.path"))
+    try:
+        if place.is_dir():
+            source = _directory(place)
+        elif zipfile.is_zipfile(place):
+            source = _archive(place)
+        else:
+            raise DataError(f"{place} is neither a directory nor a ZIP archive. Point dataset.path at one of these.")
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{place} cannot be read ({error}). Check its permissions and that it is complete.") from error
+    if not source.stamps:
+        kinds = ", ".join(suffix[1:] for suffix in _SUFFIXES)
+        raise DataError(
+            f"{place} holds no images. Point dataset.path at a folder or ZIP with files of a kind of {kinds}."
+        )
+    return source
+
+
+def missing(path: Path, option: str) -> str:
+    """Say that ``path`` does not exist, up to where it does, and what looks like it."""
+    existing = next(parent for parent in path.absolute().parents if parent.exists())
+    wanted = path.absolute().relative_to(existing).parts[0]
+    try:
+        beside = sorted(entry.name for entry in existing.iterdir())
+    except OSError:
+        beside = []
+    return f"{path} does not exist: {existing} has no {wanted!r}. {_suggest(wanted, beside)} Set {option}=..."
+
+
+def _suggest(wanted: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(wanted, known, n=3)
+    if near:
+        return f"Did you mean {' or '.join(near)}?"
+    return f"It has {', '.join(known[:8])}{' ...' if len(known) > 8 else ''}." if known else "It is empty."
+
+
+def _is_image(name: str) -> bool:
+    hidden = name.startswith((".", "__MACOSX/")) or "/." in name or "/__MACOSX/" in name
+    return not hidden and name.lower().endswith(_SUFFIXES)
+
+
+def _directory(root: Path) -> Source:
+    stamps = {}
+    for folder, _, files in os.walk(root, followlinks=True):
+        for file in files:
+            path = Path(folder, file)
+            name = path.relative_to(root).as_posix()
+            if _is_image(name):
+                status = path.stat()
+                stamps[name] = f"{status.st_size}-{status.st_mtime_ns}"
+    return Source(root, dict(sorted(stamps.items())), lambda name: (root / name).read_bytes())
+
+
+def _archive(path: Path) -> Source:
+    archive = zipfile.ZipFile(path)
+    infos = [info for info in archive.infolist() if not info.is_dir() and _is_image(info.filename)]
+    stamps = {info.filename: f"{info.file_size}-{info.CRC:08x}" for info in infos}
+    return Source(path, dict(sorted(stamps.items())), archive.read)

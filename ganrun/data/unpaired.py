@@ -1,0 +1,94 @@
+"""Two domains without pairs, for translation (Zhu et al., *CycleGAN*, ICCV 2017, arXiv 1703.10593)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ganrun.core.arguments import NonNegativeInt, PositiveInt
+from ganrun.core.errors import DataError
+from ganrun.data.base import Images, choose
+from ganrun.data.decode import Crop, Filter, OnCorrupt, Shaping, decode_files, open_image
+from ganrun.data.source import Source, open_source
+
+
+class Unpaired(Images):
+    """Two sets of colour images, from folders ``trainA`` and ``trainB`` or from the halves of side-by-side pairs.
+
+    The domains are sampled independently, also where the files are pairs.
+
+    Args:
+        path: directory or ZIP archive.
+        split: start of the folders' names (``train`` -> ``trainA``, ``trainB``), or the folder of the pairs.
+        layout: ``folders``, ``side_by_side`` (left half is A, right half is B), or ``auto`` to find out.
+        size: side in pixels; ``None`` keeps the images' own, which must then agree.
+        crop: ``center``: the centred square; ``none``: the whole image, stretched to a square if ``size`` is given.
+        filter: resampling filter.
+        on_corrupt: ``stop`` at a file that cannot be decoded, or ``skip`` it with a warning.
+        subset: a count, a fraction or ``None`` for all, of each domain.
+        subset_seed: which samples a subset takes.
+        flip: mirror half of the images.
+
+    Raises:
+        DataError: the two domains are not there, a file is corrupt or sizes differ.
+    """
+
+    provides = ("images", "two_domains")
+
+    def __init__(
+        self,
+        path: str | None,
+        split: str,
+        layout: Literal["auto", "folders", "side_by_side"],
+        size: PositiveInt | None,
+        crop: Crop,
+        filter: Filter,
+        on_corrupt: OnCorrupt,
+        subset: int | float | None,
+        subset_seed: NonNegativeInt,
+        flip: bool,
+    ) -> None:
+        source = open_source(path)
+        decoded = []
+        for names, half in _domains(source, split, layout):
+            taken = [names[index] for index in choose(len(names), None, subset, subset_seed)]
+            shaping = Shaping(size, crop, filter, half)
+            decoded.append(decode_files(source, taken, None, shaping, on_corrupt, colour=True))
+        a, b = (domain.images.shape[1:] for domain in decoded)
+        if a != b:
+            raise DataError(
+                f"The domains of {source.path} differ in size: A is {a[1]}x{a[0]}, B is {b[1]}x{b[0]}. "
+                "Bring them to one size with dataset.size=128 (or another)."
+            )
+        super().__init__(source.path.stem, decoded, 0, filter if size is not None else "own size", flip)
+
+
+def _domains(source: Source, split: str, layout: str) -> list[tuple[list[str], Literal["left", "right"] | None]]:
+    """For each domain its files and the half of them to use."""
+    folders = [_inside(source, split + letter) for letter in "AB"]
+    if layout == "folders" or (layout == "auto" and any(folders)):
+        for names, letter in zip(folders, "AB", strict=True):
+            if not names:
+                raise DataError(
+                    f"{source.path} has no images in a folder {split}{letter}. "
+                    f"Name the domains {split}A and {split}B, or set dataset.split or dataset.layout=side_by_side"
+                )
+        return [(names, None) for names in folders]
+    pairs = _inside(source, split) or list(source.stamps)
+    if layout == "auto" and not _is_pair(source, pairs[0]):
+        raise DataError(
+            f"{source.path} has neither folders {split}A and {split}B nor pairs twice as wide as high. "
+            "Arrange it in one of these ways, or set dataset.layout and dataset.split"
+        )
+    return [(pairs, "left"), (pairs, "right")]
+
+
+def _inside(source: Source, folder: str) -> list[str]:
+    return [name for name in source.stamps if folder in name.split("/")[:-1]]
+
+
+def _is_pair(source: Source, name: str) -> bool:
+    try:
+        width, height = open_image(source.read(name)).size
+    except Exception as error:
+        raise DataError(f"{name} in {source.path} cannot be decoded ({error}). Repair or remove it.") from error
+    return width == 2 * height

@@ -1,0 +1,80 @@
+"""Scores during training, and the best checkpoint."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from ganrun.engine import distributed
+from ganrun.engine.logbook import Logbook
+from ganrun.engine.settings import EvaluationSettings
+from ganrun.engine.trainer import Trainer
+from ganrun.metrics.base import Evaluation
+
+log = logging.getLogger(__name__)
+
+
+class Evaluator:
+    """Helper that scores the averaged generator, without touching training.
+
+    Args:
+        settings: how often, on how many samples, with which metrics.
+        logbook: where the scores are written.
+    """
+
+    def __init__(self, settings: EvaluationSettings, logbook: Logbook) -> None:
+        self.settings = settings
+        self.logbook = logbook
+
+    def begin(self, trainer: Trainer) -> None:
+        """Make the feature extractor ready; say so if the game has nothing that the metrics could score."""
+        self.active = bool(self.settings.metrics) and "samples" in trainer.game.provides
+        if self.settings.metrics and not self.active:
+            log.info("no scores: %s does not draw samples of the data by itself", type(trainer.game).__name__)
+        if not self.active:
+            return
+        self.evaluation = Evaluation(
+            metrics=self.settings.metrics,
+            features=self.settings.features,
+            dataset=trainer.dataset,
+            samples=self.settings.samples,
+            batch_size=self.settings.batch_size,
+            progress=distributed.is_main(),
+        )
+        distributed.local_work(self.evaluation.prepare)
+
+    def after_step(self, trainer: Trainer) -> None:
+        """Score when it is time."""
+        if self.active and self.settings.every_steps and trainer.step % self.settings.every_steps == 0:
+            self.score(trainer)
+
+    def finish(self, trainer: Trainer) -> None:
+        """Score the last state."""
+        every = self.settings.every_steps
+        if self.active and (not every or trainer.step % every):
+            self.score(trainer)
+
+    def score(self, trainer: Trainer) -> None:
+        """Compute every metric from a fixed seed; remember the best step."""
+        scores = distributed.local_work(lambda: self._scores(trainer))
+        if not scores:
+            return
+        self.logbook.add_scalars({f"metric/{name}": value for name, value in scores.items()}, trainer.step)
+        log.info("step %d  %s", trainer.step, "  ".join(f"{name} {value:.4g}" for name, value in scores.items()))
+        self._remember_best(trainer, scores)
+
+    def _scores(self, trainer: Trainer) -> dict[str, float]:
+        with trainer.sampling("evaluation"):
+            return self.evaluation.run(trainer.game.sample)
+
+    def _remember_best(self, trainer: Trainer, scores: dict[str, float]) -> None:
+        name = self.settings.best
+        tag = self.evaluation.tag(name) if name is not None and distributed.is_main() else None
+        tag = distributed.local_work(lambda: tag)
+        if name is None or tag not in scores:
+            return
+        sign = 1.0 if self.settings.metrics[name].lower_is_better else -1.0
+        best: dict[str, Any] = trainer.best
+        if best.get("metric") != tag or sign * scores[tag] < sign * best["value"]:
+            trainer.best = {"step": trainer.step, "metric": tag, "value": scores[tag]}
+        self.logbook.add_scalars({f"metric/best_{tag}": trainer.best["value"]}, trainer.step)

@@ -1,0 +1,121 @@
+"""The run folder: who may write it, what state the run is in, what it was made from."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from ganrun import __version__
+from ganrun.core.errors import RunError
+from ganrun.core.facts import Facts
+
+
+class RunFolder:
+    """Paths and small files of one run.
+
+    Args:
+        path: the folder; made when missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.samples = path / "samples"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process.
+
+        Raises:
+            RunError: another process is training in it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise RunError(
+                    f"{self.path} is in use: another process is training in it. "
+                    "Wait for it, stop it, or choose another folder with run=PATH."
+                ) from None
+            yield
+
+    def list_checkpoints(self) -> list[Path]:
+        """Checkpoints, oldest first."""
+        return sorted(self.checkpoints.glob("step_*.pt"))
+
+    def last_good(self) -> str:
+        """One sentence naming the newest checkpoint, for error messages."""
+        paths = self.list_checkpoints()
+        return f"The last good checkpoint is {paths[-1]}." if paths else "There is no checkpoint yet."
+
+    def write_status(self, status: str, step: int, reason: str = "") -> None:
+        """Record ``running``, ``finished``, ``stopped`` or ``failed``, with the step and why."""
+        state = {"status": status, "step": step, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+        write_atomically(self.path / "status.json", json.dumps(state | ({"reason": reason} if reason else {})) + "\n")
+
+    def status(self) -> str:
+        """What :meth:`write_status` recorded last; empty for a new folder."""
+        path = self.path / "status.json"
+        return str(json.loads(path.read_text())["status"]) if path.exists() else ""
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Record the resolved configuration."""
+        write_atomically(self.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+
+    def write_environment(self, facts: Facts, device: str) -> None:
+        """Record versions, hardware, code and data."""
+        environment = versions() | {
+            "device": device,
+            "platform": platform.platform(),
+            "command": sys.argv,
+            "git": git_state(),
+            "data": {"description": facts.description, "fingerprint": facts.fingerprint, "count": list(facts.count)},
+        }
+        write_atomically(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that decides numbers."""
+    import numpy
+    import torch
+
+    return {
+        "ganrun": __version__,
+        "torch": str(torch.__version__),
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def git_state() -> dict[str, Any] | None:
+    """Commit of the checkout that ganrun runs from and whether it has uncommitted changes; ``None`` outside one."""
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
+    try:
+        lines = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid")), None)
+    return {"commit": commit, "dirty": any(not line.startswith("#") for line in lines)}
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace ``path`` by a file with ``text``; a reader sees the old or the new one, never half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,236 @@
+"""The logbook: scalars, text, hyperparameters and pictures to TensorBoard, metrics.jsonl, the log and the screen."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from ganrun.core.errors import RunError
+from ganrun.core.statistics import Statistics
+from ganrun.engine import distributed
+from ganrun.engine.folder import RunFolder
+
+if TYPE_CHECKING:
+    from ganrun.engine.trainer import Trainer
+
+log = logging.getLogger(__name__)
+
+LINE_EVERY_SECONDS = 10.0
+NON_FINITE_REMEDY = (
+    "Lower the learning rate, clip gradients (technique=[gradient_clipping]) or use trainer.precision=fp32."
+)
+
+
+class Logbook:
+    """Helper that writes everything down, once per tick.
+
+    Args:
+        folder: the run folder.
+        every_steps: length of a tick.
+        config: resolved configuration, shown as text and as hyperparameters.
+    """
+
+    def __init__(self, folder: RunFolder, every_steps: int, config: dict[str, Any]) -> None:
+        self.folder = folder
+        self.every_steps = every_steps
+        self.config = config
+        self.latest: dict[str, float] = {}
+        self._writer: Any = None
+        self._bar: tqdm[Any] | None = None
+        self._redirect: Any = None
+        self._line_at = 0.0
+
+    def begin(self, trainer: Trainer) -> None:
+        """Open the files; curves go on where the checkpoint was made."""
+        self._mark(trainer)
+        if not distributed.is_main():
+            return
+        from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard.summary import hparams
+
+        self.folder.path.mkdir(parents=True, exist_ok=True)
+        self._forget_after(trainer.step)
+        self._jsonl = (self.folder.path / "metrics.jsonl").open("a")
+        self._writer = SummaryWriter(str(self.folder.path), purge_step=trainer.step + 1 if trainer.step else None)
+        # only the session's own summaries: with an experiment summary TensorBoard would show one run's columns for all
+        _, start, self._end = hparams(flatten(self.config), {})
+        self._writer._get_file_writer().add_summary(start)
+        self._writer.add_text("config", "```yaml\n" + self._config_text() + "\n```", trainer.step)
+        self._total = trainer.stage_start + trainer.settings.steps
+        self._bar = tqdm(total=self._total, initial=trainer.step, unit="step", disable=None, dynamic_ncols=True)
+        self._redirect = logging_redirect_tqdm()
+        self._redirect.__enter__()
+
+    def after_step(self, trainer: Trainer) -> None:
+        """Close the tick when it is due."""
+        if self._bar is not None:
+            self._bar.update(trainer.step - self._bar.n)
+        if trainer.step % self.every_steps == 0:
+            self.tick(trainer)
+
+    def finish(self, trainer: Trainer) -> None:
+        """Close the last tick."""
+        self.tick(trainer)
+
+    def close(self, finished: bool) -> None:
+        """Close the files; ``finished`` marks the run as a success in the HPARAMS tab."""
+        if self._writer is None:
+            return
+        self._writer._get_file_writer().add_summary(self._end if finished else failure_summary())
+        self._writer.close()
+        self._jsonl.close()
+        if self._bar is not None:
+            self._bar.close()
+            self._redirect.__exit__(None, None, None)
+        self._writer = None
+
+    def tick(self, trainer: Trainer) -> None:
+        """Write the means since the last tick, speed and the time breakdown.
+
+        Raises:
+            RunError: a reported value is not finite.
+        """
+        steps = trainer.step - self._tick_step
+        if steps == 0:
+            return
+        means = self._flush(trainer.stage.game.statistics)
+        means |= {f"learning_rate/{name}": player.learning_rate for name, player in trainer.players.items()}
+        means |= self._speed(trainer, steps)
+        self._mark(trainer)
+        self.add_scalars(means, trainer.step)
+        self._show(trainer)
+
+    def add_scalars(self, values: dict[str, float], step: int) -> None:
+        """Write scalars to TensorBoard and ``metrics.jsonl``."""
+        self.latest |= values
+        if self._writer is None:
+            return
+        for tag, value in values.items():
+            self._writer.add_scalar(tag, value, step)
+        self._jsonl.write(json.dumps({"step": step} | values) + "\n")
+        self._jsonl.flush()
+
+    def add_picture(self, name: str, pixels: np.ndarray, step: int) -> None:
+        """Write a picture, uint8 ``[H, W, 3]``, to TensorBoard."""
+        if self._writer is not None:
+            self._writer.add_image(f"samples/{name}", pixels, step, dataformats="HWC")
+
+    def _flush(self, statistics: Statistics) -> dict[str, float]:
+        """Means over the tick and over processes; a broken value in one process stops all of them."""
+        means, broken = {}, ""
+        try:
+            means = statistics.flush()
+        except RunError as error:
+            broken = str(error)
+        everyone = distributed.gather((means, broken))
+        if broken := next((text for _, text in everyone if text), ""):
+            raise RunError(f"{broken}. {self.folder.last_good()} {NON_FINITE_REMEDY}")
+        return {tag: sum(other[tag] for other, _ in everyone) / len(everyone) for tag in means}
+
+    def _mark(self, trainer: Trainer) -> None:
+        self._tick_step = trainer.step
+        self._tick_time = time.perf_counter()
+        self._tick_images = trainer.stream.images_seen
+        self._tick_seconds = dict(trainer.seconds) | {"data": trainer.stream.seconds}
+
+    def _speed(self, trainer: Trainer, steps: int) -> dict[str, float]:
+        elapsed = max(time.perf_counter() - self._tick_time, 1e-9)
+        seconds = dict(trainer.seconds) | {"data": trainer.stream.seconds}
+        shares = {
+            f"time/{name}": (total - self._tick_seconds.get(name, 0.0)) / elapsed for name, total in seconds.items()
+        }
+        speed = {
+            "speed/steps_per_second": steps / elapsed,
+            "speed/images_per_second": (trainer.stream.images_seen - self._tick_images) / elapsed,
+            "speed/images_seen": float(trainer.stream.images_seen),
+        }
+        if trainer.device.type == "cuda":
+            speed["speed/peak_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
+        return speed | shares
+
+    def _show(self, trainer: Trainer) -> None:
+        if self._bar is None:
+            return
+        losses = loss_totals(self.latest)
+        total = trainer.stage_start + trainer.settings.steps
+        self._bar.total = total
+        if not self._bar.disable:
+            images = self.latest["speed/images_per_second"]
+            self._bar.set_description(trainer.stage.name, refresh=False)
+            self._bar.set_postfix_str(" ".join([*losses, f"{images:.0f} images/s"]), refresh=False)
+            return
+        now = time.perf_counter()
+        if now - self._line_at > LINE_EVERY_SECONDS or trainer.step >= total:
+            self._line_at = now
+            rate = self.latest["speed/steps_per_second"]
+            left = (total - trainer.step) / rate
+            log.info(
+                "%s step %d/%d  %s  %.2f steps/s  %.0f images/s  %s left",
+                *(trainer.stage.name, trainer.step, total, "  ".join(losses), rate),
+                *(self.latest["speed/images_per_second"], tqdm.format_interval(left)),
+            )
+
+    def _forget_after(self, step: int) -> None:
+        """Drop the lines of steps that will be played again."""
+        path = self.folder.path / "metrics.jsonl"
+        if path.exists():
+            kept = [line for line in path.read_text().splitlines() if _step_of_line(line) <= step]
+            path.write_text("".join(line + "\n" for line in kept))
+
+    def _config_text(self) -> str:
+        from omegaconf import OmegaConf
+
+        return OmegaConf.to_yaml(OmegaConf.create(self.config))
+
+
+def _step_of_line(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except ValueError:  # the last line of a killed run may be cut
+        return float("inf")
+
+
+def loss_totals(values: dict[str, float]) -> list[str]:
+    """``player 1.234`` for every player, its terms summed."""
+    totals: dict[str, float] = {}
+    for tag, value in values.items():
+        if tag.startswith("loss/"):
+            player = tag.split("/")[1]
+            totals[player] = totals.get(player, 0.0) + value
+    return [f"{player} {total:.3f}" for player, total in totals.items()]
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, str | float]:
+    """Nested configuration -> dotted name -> number or text, as the HPARAMS tab wants it."""
+    if isinstance(config, dict):
+        return {k: v for key, value in config.items() for k, v in flatten(value, f"{prefix}{key}.").items()}
+    if isinstance(config, bool) or not isinstance(config, int | float):
+        return {prefix[:-1]: str(config)}
+    return {prefix[:-1]: config}
+
+
+def failure_summary() -> Any:
+    """The summary that marks a run as failed in the HPARAMS tab."""
+    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, Status
+
+    content = HParamsPluginData(
+        session_end_info=SessionEndInfo(status=Status.Value("STATUS_FAILURE")), version=0
+    ).SerializeToString()
+    metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="hparams", content=content))
+    return Summary(value=[Summary.Value(tag="_hparams_/session_end_info", metadata=metadata)])
+
+
+def read_scalars(path: Path) -> Iterator[dict[str, float]]:
+    """Lines of a ``metrics.jsonl``."""
+    for line in path.read_text().splitlines():
+        yield json.loads(line)

@@ -1,0 +1,55 @@
+"""Where networks compute in bf16; losses, penalties and statistics always see float32."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from ganrun.games.base import Game
+
+
+def has_bf16_units(device: torch.device) -> bool:
+    """Whether ``device`` multiplies bf16 matrices in hardware (tensor cores, or AMX tiles on a CPU)."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return bool(torch.cpu._is_amx_tile_supported())
+
+
+def resolve_precision(precision: Literal["auto", "fp32", "bf16"], device: torch.device) -> str:
+    """``fp32`` or ``bf16``."""
+    if precision != "auto":
+        return precision
+    return "bf16" if has_bf16_units(device) else "fp32"
+
+
+def prepare(game: Game, device: torch.device, precision: str) -> None:
+    """Move a game to its device, lay its convolutions out channels-last and wrap its networks in autocast.
+
+    Only the calls of whole networks (the game's direct children) are wrapped: their inside runs in bf16, what they
+    return is float32, and no autocast region is open while a game yields.
+    """
+    game.to(device)
+    for network in game.children():
+        if any(parameter.ndim == 4 for parameter in network.parameters()):
+            network.to(memory_format=torch.channels_last)
+        if precision == "bf16" and any(True for _ in network.parameters()):
+            network.forward = _autocast(network.forward, device.type)
+
+
+def _autocast(forward: Callable[..., Any], device_type: str) -> Callable[..., Any]:
+    @functools.wraps(forward)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        with torch.autocast(device_type, dtype=torch.bfloat16):
+            output = forward(*args, **kwargs)
+        return tree_map(_to_float, output)
+
+    return wrapped
+
+
+def _to_float(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) and value.dtype == torch.bfloat16 else value

@@ -1,0 +1,224 @@
+"""The trainer: plays any game, step by step, stage by stage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, Protocol
+
+import torch
+
+from ganrun.core.errors import RunError
+from ganrun.core.types import Dataset, Move
+from ganrun.engine import distributed, precision, stages
+from ganrun.engine.player import OptimizerFactory, averaged, make_players
+from ganrun.engine.seeding import fixed_seed, reseed
+from ganrun.engine.settings import PlayerSettings, TrainerSettings
+from ganrun.engine.stream import Stream
+from ganrun.games.base import Game, Stage
+
+
+class Helper(Protocol):
+    """Something periodic: logbook, pictures, scores, checkpoints."""
+
+    def begin(self, trainer: Trainer) -> None:
+        """Called once, when the first stage has been entered and restored."""
+
+    def after_step(self, trainer: Trainer) -> None:
+        """Called after every step."""
+
+    def finish(self, trainer: Trainer) -> None:
+        """Called once, when every stage has had its steps."""
+
+
+class Stopped(Exception):  # noqa: N818  (not an error)
+    """Training was asked to stop; everything was saved."""
+
+
+class Trainer:
+    """Plays a game: differentiates its moves, updates its players, asks its helpers.
+
+    Args:
+        settings: how long and where.
+        seed: of everything random.
+        dataset: what the stream draws from.
+        optimizers: player -> optimizer factory.
+        players: player -> settings.
+        helpers: asked after every step, in this order.
+        checkpoint: state to resume from, as returned by :meth:`state_dict`.
+    """
+
+    def __init__(
+        self,
+        settings: TrainerSettings,
+        seed: int,
+        dataset: Dataset,
+        optimizers: dict[str, OptimizerFactory],
+        players: dict[str, PlayerSettings],
+        helpers: list[Helper],
+        checkpoint: dict[str, Any] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.seed = seed
+        self.dataset = dataset
+        self.helpers = helpers
+        self.device = resolve_device(settings.device)
+        self.precision = precision.resolve_precision(settings.precision, self.device)
+        self.step = 0
+        self.best: dict[str, Any] = {}
+        self.seconds: dict[str, float] = {}
+        self.stop_requested = False
+        self._optimizers = optimizers
+        self._player_settings = players
+        self._checkpoint = checkpoint
+        self._finished: list[dict[str, Any]] = [] if checkpoint is None else checkpoint["finished"]
+        dataset.place(str(self.device))
+        processes = distributed.world_size()
+        micro_batch = settings.batch_size // (processes * settings.accumulate)
+        self.stream = Stream(dataset, micro_batch, seed, distributed.rank(), processes)
+
+    def fit(self, game: Game) -> None:
+        """Train every stage of ``game``.
+
+        Raises:
+            Stopped: training was asked to stop.
+            RunError: a loss is not finite.
+        """
+        self.game = game
+        begun = False
+        for index, stage in stages.walk(game, self.seed, self._finished, self._prepare):
+            self.enter(index, stage)
+            if not begun:
+                self.ask("begin")
+                begun = True
+            while self.step < self.stage_start + self.settings.steps:
+                self.play_step(stage.game)
+                self.ask("after_step")
+                if distributed.any_process(self.stop_requested, self.device):
+                    raise Stopped
+            self._finished.append(cpu_state(stage.game))
+        self._finished.pop()  # the last stage can go on, so checkpoints keep it as the current one
+        self.ask("finish")
+
+    def _prepare(self, stage: Stage) -> None:
+        precision.prepare(stage.game, self.device, self.precision)
+
+    def enter(self, index: int, stage: Stage) -> None:
+        """Make the stage's players; take up a checkpoint made in this stage."""
+        self.stage_index, self.stage, self.stage_start = index, stage, self.step
+        stage.game.train()
+        distributed.broadcast(stage.game)
+        self.players = make_players(stage.game, self._optimizers, self._player_settings)
+        if self._checkpoint is not None:
+            self.load_state_dict(self._checkpoint)
+            self._checkpoint = None
+
+    def play_step(self, game: Game) -> None:
+        """One pass through the game's ``play``: every player has its turn."""
+        reseed(self.seed, distributed.rank(), self.step)
+        game.statistics.step = self.step + 1
+        plays = [game.play(self.stream) for _ in range(self.settings.accumulate)]
+        while movers := self.move(game, plays):
+            for name in movers:
+                norm = self.players[name].update(self.progress, self.stream.images_seen, self.settings.batch_size)
+                game.statistics.report(f"gradient_norm/{name}", norm)
+        self.step += 1
+
+    def move(self, game: Game, plays: list[Iterator[Move]]) -> list[str]:
+        """Differentiate the next move of every micro-batch; the players whose gradients are now complete."""
+        movers: list[str] = []
+        for play in plays:
+            move = next(play, None)
+            if move is None:
+                return []
+            movers = list(move)
+            for name, terms in move.items():
+                loss = torch.stack(list(terms.values())).sum()
+                together = name != movers[-1]  # entries of one move may share a graph
+                (loss / len(plays)).backward(inputs=self.players[name].parameters, retain_graph=together)
+                for term, value in terms.items():
+                    game.statistics.report(f"loss/{name}/{term}", value)
+        return movers
+
+    def ask(self, moment: str) -> None:
+        """Let every helper do its part, and account for its time."""
+        for helper in self.helpers:
+            with self.timed(type(helper).__name__.lower()):
+                getattr(helper, moment)(self)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add the block's wall time to the breakdown under ``name``."""
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+    @contextmanager
+    def sampling(self, *seed: int | str) -> Iterator[None]:
+        """Averaged weights, evaluation mode, no gradients and a seed of its own inside the block."""
+        with averaged(self.players.values()), evaluation_mode(self.game), torch.no_grad(), fixed_seed(self.seed, *seed):
+            yield
+
+    @property
+    def progress(self) -> float:
+        """Share of the current stage that has been played, in [0, 1)."""
+        return (self.step - self.stage_start) / self.settings.steps
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides how training goes on; a collective call when there are several processes."""
+        buffers = {name: buffer.cpu() for name, buffer in self.stage.game.named_buffers()}
+        return {
+            "step": self.step,
+            "stage": self.stage_index,
+            "stage_start": self.stage_start,
+            "position": self.stream.position,
+            "finished": self._finished[: self.stage_index],
+            "game": cpu_state(self.stage.game),
+            "buffers": distributed.gather(buffers) if distributed.world_size() > 1 else [],
+            "players": {name: player.state_dict() for name, player in self.players.items()},
+            "best": self.best,
+            "facts": asdict(self.dataset.facts),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a state made in the current stage."""
+        self.step, self.stage_start = state["step"], state["stage_start"]
+        self.stream.position, self.best = state["position"], state["best"]
+        self.stage.game.load_state_dict(state["game"])
+        if len(state["buffers"]) == distributed.world_size():
+            self.stage.game.load_state_dict(state["buffers"][distributed.rank()], strict=False)
+        for name, player in self.players.items():
+            player.load_state_dict(state["players"][name])
+
+
+def cpu_state(game: Game) -> dict[str, Any]:
+    """A game's state, copied to the CPU."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in game.state_dict().items()}
+
+
+@contextmanager
+def evaluation_mode(game: Game) -> Iterator[None]:
+    """Put every module of ``game`` into evaluation mode inside the block, then back as it was."""
+    modes = [(module, module.training) for module in game.modules()]
+    game.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def resolve_device(device: str) -> torch.device:
+    """The device to train on.
+
+    Raises:
+        RunError: CUDA was asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise RunError("trainer.device=cuda, but torch sees no CUDA device. Use trainer.device=auto or cpu.")
+    if device == "cpu" or not available:
+        return torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device())

@@ -1,0 +1,141 @@
+"""CycleGAN (Zhu et al., *Unpaired Image-to-Image Translation ...*, ICCV 2017, arXiv 1703.10593)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss
+
+from ganrun.core.types import Batch, Grid, Move, Picture, Terms
+from ganrun.games.base import Game, Stream
+from ganrun.games.image_pool import ImagePool
+from ganrun.losses.base import Comparison
+from ganrun.losses.objective import Objective
+
+
+class CycleGAN(Game):
+    """Two translators, who must fool two discriminators and undo each other (equation 3), and then the discriminators.
+
+    Each domain is a game of its own for the objective; the discriminators see fakes from a pool.
+
+    Differs from the paper: with an identity term on every data set, as in the published code.
+
+    Args:
+        a_to_b: translator from the first to the second domain (the paper's G).
+        b_to_a: translator back (F).
+        discriminator_a: judges images of the first domain (D_X).
+        discriminator_b: judges images of the second domain (D_Y).
+        objective: adversarial part.
+        adversarial_weight: factor of the objective's terms.
+        discriminator_factor: further factor of the discriminators' terms; the paper halves them.
+        cycle_weight: λ of the mean absolute error after there and back.
+        identity_weight: weight of the mean absolute change of images already in the target domain, in units of
+            ``cycle_weight``; 0 leaves the term out.
+        pool_size: generated images kept per domain; 0 shows the discriminators the newest only.
+        shape: shape of one image, ``(channels, height, width)``.
+    """
+
+    requires = ("images", "two_domains")
+    provides = ()
+    translates = True
+
+    def __init__(
+        self,
+        a_to_b: nn.Module,
+        b_to_a: nn.Module,
+        discriminator_a: nn.Module,
+        discriminator_b: nn.Module,
+        objective: Objective,
+        adversarial_weight: float,
+        discriminator_factor: float,
+        cycle_weight: float,
+        identity_weight: float,
+        pool_size: int,
+        shape: tuple[int, ...],
+    ) -> None:
+        super().__init__()
+        self.a_to_b = a_to_b
+        self.b_to_a = b_to_a
+        self.discriminator_a = discriminator_a
+        self.discriminator_b = discriminator_b
+        self.objective = objective
+        self.adversarial_weight = adversarial_weight
+        self.discriminator_factor = discriminator_factor
+        self.cycle_weight = cycle_weight
+        self.identity_weight = identity_weight
+        self.pool_a = ImagePool(pool_size, shape)
+        self.pool_b = ImagePool(pool_size, shape)
+
+    def players(self) -> dict[str, list[nn.Module]]:
+        return {
+            "generator": [self.a_to_b, self.b_to_a],
+            "discriminator": [self.discriminator_a, self.discriminator_b],
+        }
+
+    def play(self, stream: Stream) -> Iterator[Move]:
+        a, b = next(stream).domains
+        fake_a, fake_b = self.b_to_a(b), self.a_to_b(a)
+        yield {"generator": self.generator_terms(a, b, fake_a, fake_b)}
+        yield {"discriminator": self.discriminator_terms(a, b, fake_a, fake_b)}
+        for _ in range(self.objective.critic_steps - 1):
+            a, b = next(stream).domains
+            with torch.no_grad():
+                fake_a, fake_b = self.b_to_a(b), self.a_to_b(a)
+            yield {"discriminator": self.discriminator_terms(a, b, fake_a, fake_b)}
+
+    def generator_terms(self, a: Tensor, b: Tensor, fake_a: Tensor, fake_b: Tensor) -> Terms:
+        """What both translators minimise."""
+        judged_a = self.objective.generator_terms(Comparison(self.discriminator_a, a, fake_a))
+        judged_b = self.objective.generator_terms(Comparison(self.discriminator_b, b, fake_b))
+        terms = _both(judged_a, judged_b, self.adversarial_weight)
+        terms["cycle_a"] = self.cycle_weight * _distance(self.b_to_a(fake_b), a)
+        terms["cycle_b"] = self.cycle_weight * _distance(self.a_to_b(fake_a), b)
+        if self.identity_weight:
+            weight = self.identity_weight * self.cycle_weight
+            terms["identity_a"] = weight * _distance(self.b_to_a(a), a)
+            terms["identity_b"] = weight * _distance(self.a_to_b(b), b)
+        return terms
+
+    def discriminator_terms(self, a: Tensor, b: Tensor, fake_a: Tensor, fake_b: Tensor) -> Terms:
+        """What both discriminators minimise; the fakes pass through the pools."""
+        comparison_a = Comparison(self.discriminator_a, a, self.pool_a(fake_a))
+        comparison_b = Comparison(self.discriminator_b, b, self.pool_b(fake_b))
+        judged_a = self.objective.discriminator_terms(comparison_a)
+        judged_b = self.objective.discriminator_terms(comparison_b)
+        for domain, comparison in (("a", comparison_a), ("b", comparison_b)):
+            self.statistics.report(f"score/real_{domain}", comparison.real_output.score.mean())
+            self.statistics.report(f"score/fake_{domain}", comparison.fake_output.score.mean())
+        return _both(judged_a, judged_b, self.adversarial_weight * self.discriminator_factor)
+
+    @torch.no_grad()
+    def sample(self, count: int, condition: Tensor | None = None) -> Tensor:
+        """Translate ``condition``, images of the first domain, into the second; repeated up to ``count``."""
+        if condition is None:
+            raise ValueError("CycleGAN translates images; give images of the first domain as the condition")
+        repeats = -(-count // len(condition))
+        return self.a_to_b(condition.repeat(repeats, 1, 1, 1)[:count])
+
+    @torch.no_grad()
+    def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
+        """One row per image: original, translation, and back again."""
+        a, b = (domain[: max(1, round(count**0.5))] for domain in examples.domains)
+        return {
+            "a_to_b": _there_and_back(a, self.a_to_b, self.b_to_a),
+            "b_to_a": _there_and_back(b, self.b_to_a, self.a_to_b),
+        }
+
+
+def _both(terms_a: Terms, terms_b: Terms, weight: float) -> Terms:
+    domains = {"a": terms_a, "b": terms_b}
+    return {f"{name}_{domain}": weight * term for domain, terms in domains.items() for name, term in terms.items()}
+
+
+def _distance(image: Tensor, target: Tensor) -> Tensor:
+    return l1_loss(image.float(), target)
+
+
+def _there_and_back(images: Tensor, there: nn.Module, back: nn.Module) -> Grid:
+    translated = there(images)
+    return Grid(torch.stack([images, translated, back(translated)], dim=1).flatten(0, 1), columns=3)

@@ -1,0 +1,307 @@
+"""SinGAN (Rott Shaham, Dekel & Michaeli, *SinGAN: Learning a Generative Model from a Single Natural Image*, ICCV 2019).
+
+A pyramid of small GANs on resized copies of one image, trained from the coarsest scale (0) to the finest. Each scale
+is an ordinary two-player game above frozen coarser ones.
+
+Differs from the paper: scales are counted from the coarsest, as its published code does. Differs from that code: z* is
+drawn once (as in the paper) and every generator step makes its fake anew.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, mse_loss
+
+from ganrun.core.errors import DataError, RunError
+from ganrun.core.types import Batch, Grid, Move, Picture, Terms
+from ganrun.games.base import Game, Stage, Stream
+from ganrun.losses.base import Comparison
+from ganrun.losses.objective import Objective
+
+Size = tuple[int, int]
+
+SAMPLES_PER_ROW = 4  # of a picture: a row is real | reconstruction | samples
+
+
+def resize(images: Tensor, size: Size) -> Tensor:
+    """``[B, C, H, W]`` at another size ``(height, width)``: antialiased bicubic."""
+    if tuple(images.shape[2:]) == size:
+        return images
+    return interpolate(images, size=size, mode="bicubic", antialias=True)
+
+
+def scaled(size: Size, height: float, width: float) -> Size:
+    """``size`` times a factor per axis, in whole pixels, at least 1."""
+    return max(1, round(size[0] * height)), max(1, round(size[1] * width))
+
+
+def pyramid_sizes(size: Size, min_size: int, max_size: int, scale_factor: float) -> list[Size]:
+    """Sizes of the scales, coarsest first; each is the next one times r, where r is near ``scale_factor``.
+
+    Args:
+        size: height and width of the image.
+        min_size: shorter side of the coarsest scale in pixels.
+        max_size: longest side of the finest scale in pixels; larger images are reduced to it.
+        scale_factor: factor aimed at between two scales, in (0, 1).
+
+    Raises:
+        DataError: the shorter side is below ``min_size`` once the longer one is within ``max_size``.
+    """
+    cap = min(1.0, max_size / max(size))
+    shorter = min(size) * cap
+    if shorter < min_size:
+        raise DataError(
+            f"the image of {size[0]}x{size[1]} pixels has {shorter:.0f} on its shorter side once the longer one is at "
+            f"most model.max_size={max_size}, but SinGAN's coarsest scale needs model.min_size={min_size}. "
+            "Use a larger or less elongated image, or raise model.max_size."
+        )
+    finest = math.ceil(math.log(min_size / shorter, scale_factor) - 1e-9)
+    r = (min_size / shorter) ** (1 / max(finest, 1))
+    return [scaled(size, cap * r ** (finest - i), cap * r ** (finest - i)) for i in range(finest + 1)]
+
+
+class Scale(Game):
+    """One scale of the pyramid: ``x_i = G_i(amplitude · z, up(x_{i-1}))``, judged patch by patch.
+
+    Its state is self-contained: the coarser scales are used but not registered, and never trained here.
+
+    Args:
+        real: the image at this scale, ``[1, C, h, w]``.
+        coarser: the trained scales below, coarsest first.
+        generator: ``generator(noise, previous)`` -> image.
+        discriminator: ``discriminator(image, condition)`` -> patch scores.
+        objective: what both minimise; ``critic_steps`` discriminator moves per step.
+        generator_steps: generator moves per step.
+        noise_weight: noise amplitude per RMSE of the coarser reconstruction.
+        reconstruction_weight: α of equation 4.
+    """
+
+    amplitude: Tensor
+    below: Tensor
+    real: Tensor
+    z_star: Tensor
+
+    def __init__(
+        self,
+        real: Tensor,
+        coarser: Sequence[Scale],
+        generator: nn.Module,
+        discriminator: nn.Module,
+        objective: Objective,
+        generator_steps: int,
+        noise_weight: float,
+        reconstruction_weight: float,
+    ) -> None:
+        super().__init__()
+        self.coarser = tuple(coarser)
+        self.generator = generator
+        self.discriminator = discriminator
+        self.objective = objective
+        self.generator_steps = generator_steps
+        self.reconstruction_weight = reconstruction_weight
+        if self.coarser:
+            real = real.to(self.coarser[-1].device)
+            below = resize(self.coarser[-1].reconstruct(), (real.shape[2], real.shape[3]))
+            z_star = torch.zeros_like(real)
+            amplitude = noise_weight * mse_loss(below, real).sqrt()
+        else:
+            below = torch.zeros_like(real)
+            z_star = torch.randn_like(real[:, :1]).repeat(1, real.shape[1], 1, 1)
+            amplitude = real.new_ones(())
+        self.register_buffer("real", real)
+        self.register_buffer("below", below)  # up-sampled reconstruction of the next coarser scale
+        self.register_buffer("z_star", z_star)
+        self.register_buffer("amplitude", amplitude)
+
+    @property
+    def size(self) -> Size:
+        """Height and width in pixels."""
+        return self.real.shape[2], self.real.shape[3]
+
+    def players(self) -> dict[str, list[nn.Module]]:
+        return {"discriminator": [self.discriminator], "generator": [self.generator]}
+
+    def play(self, stream: Stream) -> Iterator[Move]:
+        for _ in range(self.objective.critic_steps):
+            yield {"discriminator": self.discriminator_terms()}
+        for _ in range(self.generator_steps):
+            yield {"generator": self.generator_terms()}
+
+    def discriminator_terms(self) -> Terms:
+        """What the discriminator minimises; the fake carries no graph."""
+        with torch.no_grad():
+            fake = self.refine(self.previous())
+        comparison = Comparison(self.discriminator, self.real, fake)
+        terms = self.objective.discriminator_terms(comparison)
+        self.statistics.report("score/real", comparison.real_output.score.mean())
+        self.statistics.report("score/fake", comparison.fake_output.score.mean())
+        return terms
+
+    def generator_terms(self) -> Terms:
+        """The adversarial terms of a fresh fake and ``α · ‖x_rec - x‖²`` (mean over pixels)."""
+        terms = self.objective.generator_terms(Comparison(self.discriminator, self.real, self.refine(self.previous())))
+        error = mse_loss(self.generator(self.amplitude * self.z_star, self.below), self.real)
+        self.statistics.report("scale/reconstruction_mse", error)
+        self.statistics.report("scale/noise_amplitude", self.amplitude)
+        return terms | {"reconstruction": self.reconstruction_weight * error}
+
+    def refine(self, previous: Tensor) -> Tensor:
+        """``G(amplitude · z, previous)`` with fresh noise: one channel for all at the coarsest scale."""
+        z = torch.randn_like(previous) if self.coarser else torch.randn_like(previous[:, :1]).expand_as(previous)
+        return self.generator(self.amplitude * z, previous)
+
+    def previous(self) -> Tensor:
+        """One sample of the coarser scales at this scale's size, ``[1, C, h, w]``; zeros at the coarsest."""
+        return resize(draw(self.coarser, 1), self.size) if self.coarser else self.below
+
+    @torch.no_grad()
+    def reconstruct(self) -> Tensor:
+        """``G(amplitude · z*, up(x_rec of the coarser scale))``, which is trained to be the image."""
+        return self.generator(self.amplitude * self.z_star, self.below)
+
+
+@torch.no_grad()
+def draw(scales: Sequence[Scale], count: int, height: float = 1.0, width: float = 1.0, start: int = 0) -> Tensor:
+    """Random samples through ``scales[start:]``, above the reconstruction of the scales below ``start``.
+
+    Args:
+        scales: coarsest first.
+        count: number of samples.
+        height: factor on the height at every scale.
+        width: factor on the width at every scale.
+        start: first scale that gets noise.
+    """
+    images = scales[start].below.expand(count, -1, -1, -1)
+    for scale in scales[start:]:
+        images = scale.refine(resize(images, scaled(scale.size, height, width)))
+    return images
+
+
+class SinGAN(Game):
+    """A generative model of the patches of one image, at all scales.
+
+    Args:
+        generator: ``generator(width=...)`` makes the generator of one scale.
+        discriminator: ``discriminator(width=...)`` makes the discriminator of one scale.
+        objective: what both minimise at every scale.
+        width: channels of the networks at the coarsest scale.
+        max_width: channels at most.
+        scales_per_width: scales after which the width doubles.
+        min_size: shorter side of the coarsest scale in pixels.
+        max_size: longest side of the finest scale in pixels.
+        scale_factor: size of a scale relative to the next finer one, approximately.
+        generator_steps: generator moves per step, after ``objective.critic_steps`` discriminator moves.
+        noise_weight: noise amplitude of a scale per RMSE between the image and the coarser reconstruction.
+        reconstruction_weight: α of equation 4.
+        image: the image, ``[1, C, H, W]`` in [-1, 1].
+
+    Raises:
+        DataError: the image is too small or too elongated.
+    """
+
+    requires = ("images", "single_image")
+    provides = ()
+
+    image: Tensor
+
+    def __init__(
+        self,
+        generator: Callable[..., nn.Module],
+        discriminator: Callable[..., nn.Module],
+        objective: Objective,
+        width: int,
+        max_width: int,
+        scales_per_width: int,
+        min_size: int,
+        max_size: int,
+        scale_factor: float,
+        generator_steps: int,
+        noise_weight: float,
+        reconstruction_weight: float,
+        image: Tensor,
+    ) -> None:
+        super().__init__()
+        self.generator = generator
+        self.discriminator = discriminator
+        self.objective = objective
+        self.generator_steps = generator_steps
+        self.noise_weight = noise_weight
+        self.reconstruction_weight = reconstruction_weight
+        self.sizes = pyramid_sizes((image.shape[2], image.shape[3]), min_size, max_size, scale_factor)
+        self.widths = [min(width * 2 ** (index // scales_per_width), max_width) for index in range(len(self.sizes))]
+        self.register_buffer("image", resize(image, self.sizes[-1]).clamp(-1, 1), persistent=False)
+        self.scales = nn.ModuleList()
+
+    def stages(self) -> Iterator[Stage]:
+        self.scales = nn.ModuleList()
+        for index, (height, width) in enumerate(self.sizes):
+            scale = self.next_scale()
+            self.scales.append(scale)
+            yield Stage(f"scale {index} ({height}x{width})", scale)
+            scale.requires_grad_(False).eval()
+
+    def next_scale(self) -> Scale:
+        """The scale above the trained ones; networks of the same width start from theirs."""
+        index, coarser = len(self.scales), self.trained
+        scale = Scale(
+            real=resize(self.image, self.sizes[index]).clamp(-1, 1),
+            coarser=coarser,
+            generator=self.generator(width=self.widths[index]),
+            discriminator=self.discriminator(width=self.widths[index]),
+            objective=deepcopy(self.objective),  # penalties may keep state, which belongs to one scale
+            generator_steps=self.generator_steps,
+            noise_weight=self.noise_weight,
+            reconstruction_weight=self.reconstruction_weight,
+        )
+        if coarser and self.widths[index] == self.widths[index - 1]:
+            scale.generator.load_state_dict(coarser[-1].generator.state_dict())
+            scale.discriminator.load_state_dict(coarser[-1].discriminator.state_dict())
+        return scale
+
+    @property
+    def trained(self) -> tuple[Scale, ...]:
+        """The scales there are so far, coarsest first."""
+        return cast("tuple[Scale, ...]", tuple(self.scales))
+
+    def sample(
+        self,
+        count: int,
+        condition: Tensor | None = None,
+        height: float = 1.0,
+        width: float = 1.0,
+        start_scale: int = 0,
+    ) -> Tensor:
+        """Draw ``count`` samples of any size, at the finest scale there is.
+
+        Args:
+            count: number of samples.
+            condition: unused.
+            height: height relative to the image's.
+            width: width relative to the image's.
+            start_scale: first scale that gets noise; from 1 on, samples keep the layout of the image.
+
+        Raises:
+            RunError: a factor is not positive, or there is no such scale.
+        """
+        if min(height, width) <= 0:
+            raise RunError(f"height={height} and width={width} are factors of the image's size. Give positive numbers.")
+        if not 0 <= start_scale < len(self.scales):
+            raise RunError(f"There is no start_scale={start_scale}. The scales are 0 to {len(self.scales) - 1}.")
+        return draw(self.trained, count, height, width, start_scale).clamp(-1, 1)
+
+    def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
+        shown = min(count, SAMPLES_PER_ROW)
+        rows = []
+        for index, scale in enumerate(self.trained):
+            row = torch.cat([scale.real, scale.reconstruct(), draw(self.trained[: index + 1], shown)])
+            rows.append(interpolate(row, size=self.trained[-1].size, mode="nearest-exact"))
+        return {
+            "scales": Grid(torch.cat(rows).clamp(-1, 1), columns=2 + shown),
+            "wide": Grid(self.sample(shown, width=1.5), columns=2),
+        }

@@ -1,0 +1,1 @@
+"""Feature extractors that image metrics share."""

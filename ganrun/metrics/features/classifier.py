@@ -1,0 +1,183 @@
+"""A small classifier of the data set's own labels: features for data, or machines, without Inception weights."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import logging
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ganrun.core.arguments import Positive, PositiveInt
+from ganrun.core.types import Dataset
+from ganrun.metrics.base import SEED, Features, Unavailable, private_randomness, real_images
+from ganrun.metrics.cache import remember
+
+log = logging.getLogger(__name__)
+
+
+class Classifier:
+    """Trained once on labelled real images, then kept on disk under the data's fingerprint and these settings.
+
+    Training is seeded and runs on the CPU, so that a machine with and one without a GPU get the same scores. It stops
+    when the accuracy on held-out images has not risen for ``patience`` epochs; the best weights are kept.
+
+    Args:
+        resolution: side in pixels to which images are averaged (or repeated) before the network.
+        widths: channels of the convolutions; each halves the resolution.
+        dimensions: features in the penultimate layer.
+        images: at most so many images are used.
+        held_out: share of them that accuracy is measured on, in (0, 1).
+        epochs: at most so many passes.
+        patience: epochs without a gain after which training stops.
+        batch_size: images per step.
+        lr: learning rate of Adam.
+    """
+
+    def __init__(
+        self,
+        resolution: PositiveInt,
+        widths: Sequence[int],
+        dimensions: PositiveInt,
+        images: PositiveInt,
+        held_out: Annotated[float, "> 0", "< 1"],
+        epochs: PositiveInt,
+        patience: PositiveInt,
+        batch_size: PositiveInt,
+        lr: Positive,
+    ) -> None:
+        self.resolution = resolution
+        self.widths = tuple(widths)
+        self.dimensions = dimensions
+        self.images = images
+        self.held_out = held_out
+        self.epochs = epochs
+        self.patience = patience
+        self.batch_size = batch_size
+        self.lr = lr
+
+    def extractor(self, dataset: Dataset) -> ClassifierExtractor:
+        """Load the classifier of this data set, or train it.
+
+        Raises:
+            Unavailable: the data carry no labels.
+        """
+        facts = dataset.facts
+        if facts.classes < 2:
+            raise Unavailable("the data set has no labels to train a classifier on")
+        with private_randomness(SEED):
+            network = Network(facts.channels, self.widths, self.dimensions, facts.classes, self.resolution)
+            key = ("classifier", facts.fingerprint, sorted(vars(self).items()), str(network))
+            kept = remember(key, lambda: self._train(network, dataset))
+        network.load_state_dict(kept["weights"])
+        log.info(
+            "features: a classifier of %d classes, right on %.1f %% of %d held-out images",
+            facts.classes,
+            100 * kept["accuracy"],
+            kept["held_out"],
+        )
+        return ClassifierExtractor(network)
+
+    def _train(self, network: Network, dataset: Dataset) -> dict[str, Any]:
+        log.info("training a classifier of the data set's labels, once")
+        begin = time.monotonic()
+        images, labels = _labelled(dataset, self.images)
+        held_out = max(1, round(self.held_out * len(images)))
+        best, accuracy, best_epoch = copy.deepcopy(network.state_dict()), -1.0, 0
+        optimizer = torch.optim.Adam(network.parameters(), lr=self.lr)
+        for epoch in range(1, self.epochs + 1):
+            self._epoch(network, optimizer, images[held_out:], labels[held_out:])
+            reached = self._accuracy(network, images[:held_out], labels[:held_out])
+            if reached > accuracy:
+                best, accuracy, best_epoch = copy.deepcopy(network.state_dict()), reached, epoch
+            elif epoch - best_epoch >= self.patience:
+                break
+        log.info("trained the classifier for %d epochs in %.1f s", epoch, time.monotonic() - begin)
+        return {"weights": best, "accuracy": accuracy, "held_out": held_out}
+
+    def _epoch(self, network: Network, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> None:
+        network.train()
+        for indices in torch.randperm(len(images)).split(self.batch_size):
+            if len(indices) == 1:  # batch norm needs two
+                continue
+            with torch.enable_grad():
+                loss = functional.cross_entropy(network(images[indices]).logits, labels[indices])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    def _accuracy(self, network: Network, images: Tensor, labels: Tensor) -> float:
+        network.eval()
+        with torch.no_grad():
+            logits = torch.cat([network(part).logits for part in images.split(self.batch_size)])
+        return float((logits.argmax(1) == labels).double().mean())
+
+
+class Network(nn.Module):
+    """Strided convolutions and two linear layers.
+
+    Args:
+        channels: image channels.
+        widths: channels of the convolutions; each halves the resolution.
+        dimensions: features in the penultimate layer.
+        classes: number of classes.
+        resolution: side to which images are brought, a multiple of ``2^len(widths)``.
+
+    Shapes: uint8 ``[N, channels, H, W]`` -> :class:`~ganrun.metrics.base.Features`.
+
+    Raises:
+        ValueError: ``resolution`` cannot be halved so often.
+    """
+
+    def __init__(self, channels: int, widths: Sequence[int], dimensions: int, classes: int, resolution: int) -> None:
+        super().__init__()
+        if resolution % 2 ** len(widths):
+            raise ValueError(
+                f"{len(widths)} convolutions need a multiple of {2 ** len(widths)}, got {resolution} pixels"
+            )
+        layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(resolution)]
+        for narrow, wide in zip([channels, *widths], widths, strict=False):
+            layers += [nn.Conv2d(narrow, wide, 3, 2, 1, bias=False), nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
+        area = (resolution // 2 ** len(widths)) ** 2
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * area, dimensions), nn.ReLU())
+        self.head = nn.Linear(dimensions, classes)
+
+    def forward(self, images: Tensor) -> Features:
+        """Features of uint8 images."""
+        pooled = self.body(images.float() / 127.5 - 1)
+        return Features(pooled, self.head(pooled))
+
+
+class ClassifierExtractor:
+    """The trained network.
+
+    Args:
+        network: in any mode; it is put into evaluation mode.
+    """
+
+    name = "classifier"
+
+    def __init__(self, network: Network) -> None:
+        self.network = network.eval().requires_grad_(False)
+        digest = hashlib.sha256()
+        for tensor in network.state_dict().values():
+            digest.update(tensor.numpy().tobytes())
+        self.identity = f"classifier_{digest.hexdigest()}"
+
+    def __call__(self, images: Tensor) -> Features:
+        """Features of ``[N, C, H, W]`` uint8 images."""
+        return self.network.to(images.device)(images)
+
+
+def _labelled(dataset: Dataset, count: int) -> tuple[Tensor, Tensor]:
+    images, labels = [], []
+    for some, condition in real_images(dataset, count, batch_size=1000):
+        assert condition is not None
+        images.append(some.cpu())
+        labels.append(condition.cpu())
+    return torch.cat(images), torch.cat(labels)

@@ -1,0 +1,60 @@
+"""PatchGAN (Isola et al., *Image-to-Image Translation with Conditional Adversarial Networks*, CVPR 2017)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+from torch import Tensor, nn
+
+from ganrun.core.types import DiscriminatorOutput
+from ganrun.networks.layers.init import normal_init
+from ganrun.networks.layers.norm import norm_layer
+
+
+class Discriminator(nn.Module):
+    """Scores overlapping patches; with 3 strided layers they are 70x70 pixels.
+
+    Args:
+        width: channels after the first layer; they double at every further layer, up to 8 times.
+        layers: strided layers, at least 1; one layer with stride 1 and the scoring layer follow.
+        norm: normalisation of every layer but the first and the last.
+        shape: shape of one image, ``(channels, height, width)``.
+
+    Shapes: ``[B, C, H, W]`` -> scores ``[B, 1, H / 2^layers - 2, W / 2^layers - 2]``; features: the activations of
+    every hidden layer.
+
+    Raises:
+        ValueError: an image is too small for one whole score.
+    """
+
+    requires = ("images",)
+
+    def __init__(
+        self, width: int, layers: int, norm: Literal["batch", "instance", "layer", "none"], shape: tuple[int, ...]
+    ) -> None:
+        super().__init__()
+        channels, *sides = shape
+        least = 3 * 2**layers
+        if min(sides) < least:
+            raise ValueError(
+                f"a PatchGAN with layers={layers} needs sides of at least {least} pixels; got {tuple(sides)}"
+            )
+        widths = [channels, *(width * min(2**k, 8) for k in range(layers + 1))]
+        self.blocks = nn.ModuleList()
+        for index, (narrow, wide) in enumerate(pairwise(widths)):
+            first = index == 0
+            # a bias before batch norm would be subtracted again
+            convolution = nn.Conv2d(narrow, wide, 4, 2 if index < layers else 1, 1, bias=first or norm != "batch")
+            normalise = nn.Identity() if first else norm_layer(norm, wide)
+            self.blocks.append(nn.Sequential(convolution, normalise, nn.LeakyReLU(0.2, inplace=True)))
+        self.head = nn.Conv2d(widths[-1], 1, 4, 1, 1)
+        normal_init(self)
+
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        features = []
+        hidden = images
+        for block in self.blocks:
+            hidden = block(hidden)
+            features.append(hidden)
+        return DiscriminatorOutput(scores=(self.head(hidden),), features=tuple(features))

@@ -1,0 +1,70 @@
+"""The residual translator of CycleGAN (Zhu et al., ICCV 2017, appendix 7.2, after Johnson et al., ECCV 2016)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ganrun.networks.layers.init import normal_init
+from ganrun.networks.layers.norm import norm_layer
+
+
+def _normalised(convolution: nn.Module, channels: int) -> list[nn.Module]:
+    return [convolution, norm_layer("instance", channels), nn.ReLU(inplace=True)]
+
+
+class ResidualBlock(nn.Module):
+    """``x + F(x)`` with two reflection-padded 3x3 convolutions and nothing after the sum.
+
+    Args:
+        channels: of input and output.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            *_normalised(nn.Conv2d(channels, channels, 3), channels),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3),
+            norm_layer("instance", channels),
+        )
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return hidden + self.layers(hidden)
+
+
+class Generator(nn.Module):
+    """Two halvings, residual blocks at a quarter of the resolution, two doublings, tanh.
+
+    Instance norm without affine parameters and without running statistics: images of a batch do not see each other.
+
+    Args:
+        width: channels at full resolution; they double at every halving.
+        blocks: residual blocks; the paper has 6 for 128 pixels and 9 from 256 pixels on.
+        shape: shape of one image, ``(channels, height, width)``.
+
+    Shapes: ``[B, C, H, W]`` -> ``[B, C, H, W]``.
+
+    Raises:
+        ValueError: height or width is not divisible by 4, or below 8 pixels.
+    """
+
+    requires = ("images",)
+
+    def __init__(self, width: int, blocks: int, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        channels, *sides = shape
+        if any(side % 4 or side < 8 for side in sides):
+            raise ValueError(f"the ResNet translator needs sides divisible by 4 and at least 8; got {tuple(sides)}")
+        layers = [nn.ReflectionPad2d(3), *_normalised(nn.Conv2d(channels, width, 7), width)]
+        for wide in (2 * width, 4 * width):
+            layers += _normalised(nn.Conv2d(wide // 2, wide, 3, 2, 1), wide)
+        layers += [ResidualBlock(4 * width) for _ in range(blocks)]
+        for narrow in (2 * width, width):
+            layers += _normalised(nn.ConvTranspose2d(2 * narrow, narrow, 3, 2, 1, output_padding=1), narrow)
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        normal_init(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layers(images)

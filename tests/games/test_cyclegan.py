@@ -1,0 +1,193 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from ganrun.core.types import Batch
+from ganrun.games.cyclegan import CycleGAN
+from ganrun.losses.lsgan import LeastSquares
+from ganrun.losses.objective import Objective
+from ganrun.losses.terms.gradient_penalty import GradientPenalty
+from ganrun.losses.wasserstein import Wasserstein
+from ganrun.networks import patchgan, resnet_translator
+
+SHAPE = (3, 16, 16)
+
+
+def lsgan():
+    return Objective(LeastSquares(0.0, 1.0, 1.0), {}, {}, critic_steps=1)
+
+
+def make(objective=None, pool_size=3, shape=SHAPE, blocks=1, seed=0, **weights):
+    torch.manual_seed(seed)
+    return CycleGAN(
+        a_to_b=resnet_translator.Generator(8, blocks, shape),
+        b_to_a=resnet_translator.Generator(8, blocks, shape),
+        discriminator_a=patchgan.Discriminator(8, 2, "instance", shape),
+        discriminator_b=patchgan.Discriminator(8, 2, "instance", shape),
+        objective=objective or lsgan(),
+        pool_size=pool_size,
+        shape=shape,
+        **{
+            "adversarial_weight": 2.0,
+            "discriminator_factor": 0.5,
+            "cycle_weight": 10.0,
+            "identity_weight": 0.5,
+            **weights,
+        },
+    )
+
+
+def squares(count=4, shape=SHAPE):
+    """Red squares on black, and blue squares on white, at independent random places."""
+    domains = []
+    for colour, background in ((0, -1.0), (2, 1.0)):
+        images = torch.full((count, *shape), background)
+        side = shape[1] // 2
+        for image, x, y in zip(images, *torch.randint(shape[1] - side, (2, count)), strict=True):
+            image[:, y : y + side, x : x + side] = -1.0
+            image[colour, y : y + side, x : x + side] = 1.0
+        domains.append(images)
+    return Batch(tuple(domains))
+
+
+def constant_critic(score):
+    class Critic(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.critic = patchgan.Discriminator(4, 1, "none", SHAPE)
+            nn.init.zeros_(self.critic.head.weight)
+            nn.init.constant_(self.critic.head.bias, score)
+
+        def forward(self, images, condition=None):
+            return self.critic(images, condition)
+
+    return Critic()
+
+
+def test_ownership_is_a_partition(assert_partition):
+    assert_partition(make())
+
+
+def test_generators_move_first_and_every_term_is_named():
+    moves = list(make().play(iter(squares, None)))
+    assert [list(move) for move in moves] == [["generator"], ["discriminator"]]
+    assert set(moves[0]["generator"]) == {
+        f"{term}_{domain}" for term in ("adversarial", "cycle", "identity") for domain in "ab"
+    }
+    assert set(moves[1]["discriminator"]) == {f"{term}_{domain}" for term in ("real", "fake") for domain in "ab"}
+
+
+def test_identity_translators_lose_nothing_in_a_cycle():
+    game = make()
+    game.a_to_b, game.b_to_a = nn.Identity(), nn.Identity()
+    a, b = squares().domains
+    terms = game.generator_terms(a, b, fake_a=b, fake_b=a)
+    assert all(terms[name].item() == 0.0 for name in ("cycle_a", "cycle_b", "identity_a", "identity_b"))
+
+
+def test_a_shift_costs_its_size_in_every_pixel():
+    class Shift(nn.Module):
+        def forward(self, images):
+            return images + 0.25
+
+    game = make(identity_weight=0.5, cycle_weight=10.0)
+    game.a_to_b, game.b_to_a = Shift(), Shift()
+    a, b = squares().domains
+    terms = game.generator_terms(a, b, fake_a=b + 0.25, fake_b=a + 0.25)
+    assert terms["cycle_a"].item() == pytest.approx(10 * 0.5)
+    assert terms["identity_b"].item() == pytest.approx(5 * 0.25)
+
+
+def test_adversarial_terms_are_the_published_least_squares():
+    game = make()
+    game.discriminator_a, game.discriminator_b = constant_critic(0.2), constant_critic(0.7)
+    a, b = squares().domains
+    generator = game.generator_terms(a, b, fake_a=a, fake_b=b)
+    assert generator["adversarial_a"].item() == pytest.approx((0.2 - 1) ** 2)
+    assert generator["adversarial_b"].item() == pytest.approx((0.7 - 1) ** 2)
+    discriminator = game.discriminator_terms(a, b, a, b)
+    assert discriminator["real_a"].item() == pytest.approx(0.5 * (0.2 - 1) ** 2)
+    assert discriminator["fake_b"].item() == pytest.approx(0.5 * 0.7**2)
+
+
+def test_no_identity_term_at_weight_zero():
+    a, b = squares().domains
+    assert "identity_a" not in make(identity_weight=0.0).generator_terms(a, b, fake_a=b, fake_b=a)
+
+
+def test_the_discriminators_move_leaves_the_translators_alone():
+    game = make()
+    move = list(game.play(iter(squares, None)))[1]["discriminator"]
+    sum(move.values()).backward()
+    assert all(p.grad is None for network in (game.a_to_b, game.b_to_a) for p in network.parameters())
+    assert all(p.grad is not None for p in game.discriminator_a.parameters())
+
+
+def test_a_penalty_and_several_critic_steps(play):
+    objective = Objective(Wasserstein(), {"gradient_penalty": GradientPenalty(10.0, 1.0, "sample")}, {}, critic_steps=3)
+    game = make(objective)
+    moves = [list(move) for move in game.play(iter(squares, None))]
+    assert moves == [["generator"], ["discriminator"], ["discriminator"], ["discriminator"]]
+    play(game, squares, range(2))
+    assert all(parameter.isfinite().all() for parameter in game.parameters())
+
+
+@pytest.mark.parametrize("restore_pools", [True, False])
+def test_resume_is_exact_and_needs_the_pools(play, restore_pools):
+    straight = make()
+    play(straight, squares, range(6))
+
+    begun = make()
+    optimizers = play(begun, squares, range(3))
+    state = copy.deepcopy(begun.state_dict())
+    moments = {name: copy.deepcopy(optimizer.state_dict()) for name, optimizer in optimizers.items()}
+    if not restore_pools:
+        state |= {name: torch.zeros_like(value) for name, value in state.items() if name.startswith("pool_")}
+
+    resumed = make(seed=1)
+    resumed.load_state_dict(state)
+    optimizers = play(resumed, squares, range(0))
+    for name, optimizer in optimizers.items():
+        optimizer.load_state_dict(moments[name])
+    play(resumed, squares, range(3, 6), optimizers=optimizers)
+    equal = all(torch.equal(value, resumed.state_dict()[name]) for name, value in straight.state_dict().items())
+    assert equal is restore_pools
+
+
+def test_sampling_translates_the_condition():
+    game = make()
+    a, _ = squares(count=2).domains
+    translated = game.sample(5, condition=a)
+    assert translated.shape == (5, *SHAPE)
+    torch.testing.assert_close(translated[4], game.a_to_b(a)[0])
+    assert not translated.requires_grad
+    with pytest.raises(ValueError, match="first domain"):
+        game.sample(5)
+
+
+def test_pictures_are_rows_of_original_translation_and_return():
+    game = make()
+    batch = squares(count=4)
+    pictures = game.pictures(batch, count=9)
+    assert {name: (len(picture.images), picture.columns) for name, picture in pictures.items()} == {
+        "a_to_b": (9, 3),
+        "b_to_a": (9, 3),
+    }
+    assert torch.equal(pictures["b_to_a"].images[3], batch.domains[1][1])
+    torch.testing.assert_close(pictures["a_to_b"].images[4], game.a_to_b(batch.domains[0])[1])
+
+
+def test_learns_to_translate_squares(play):
+    game = make(pool_size=50)
+    play(game, squares, range(100), lr=2e-3)
+    game.statistics.flush()
+    torch.manual_seed(1000)
+    a, b = squares(count=16).domains
+    with torch.no_grad():
+        fake_b = game.a_to_b(a)
+        cycle = (game.b_to_a(fake_b) - a).abs().mean().item()
+    assert cycle < 0.3
+    # black backgrounds have become white ones
+    assert (fake_b.mean() - b.mean()).abs() < 0.5 * (a.mean() - b.mean()).abs()

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from ganrun.core.facts import Facts
+from ganrun.metrics.base import Evaluation, Samples, Unavailable
+from ganrun.metrics.modes import HighQuality, Modes
+
+ANGLES = torch.arange(8) * (math.pi / 4)
+RING = SimpleNamespace(
+    centres=2 * torch.stack([ANGLES.cos(), ANGLES.sin()], 1), std=0.02, facts=Facts("points", (2,), (0,))
+)
+
+
+def score(metric, points, dataset=RING):
+    return metric.evaluate(Samples(points, None, lambda count: pytest.fail("needs no real data"), dataset))
+
+
+def drawn(count, modes=8):
+    generator = torch.Generator().manual_seed(0)
+    centres = RING.centres[torch.randint(modes, (count,), generator=generator)]
+    return centres + RING.std * torch.randn(count, 2, generator=generator)
+
+
+def test_the_mixture_itself():
+    points = drawn(20_000)
+    assert score(Modes(3.0, "std"), points) == 8
+    assert score(HighQuality(3.0, "std"), points) == pytest.approx(1 - math.exp(-4.5), abs=0.003)
+    assert score(HighQuality(0.2, "data"), points) == 1
+
+
+def test_lost_modes_and_the_space_between():
+    assert score(Modes(3.0, "std"), drawn(500, modes=3)) == 3
+    assert score(Modes(3.0, "std"), RING.centres[2:3].repeat(50, 1)) == 1
+    between = (RING.centres + RING.centres.roll(1, 0)) / 2
+    assert score(Modes(3.0, "std"), between) == 0
+    assert score(HighQuality(3.0, "std"), torch.cat([between, RING.centres])) == 0.5
+
+
+def test_the_radius_is_in_the_unit_that_was_asked_for():
+    points = RING.centres + torch.tensor([0.1, 0.0])
+    assert score(HighQuality(3.0, "std"), points) == 0
+    assert score(HighQuality(6.0, "std"), points) == 1
+    assert score(HighQuality(0.2, "data"), points) == 1
+    assert score(HighQuality(0.05, "data"), points) == 0
+
+
+def test_points_that_are_not_finite_are_near_nothing():
+    points = torch.full((10, 2), float("nan"))
+    assert score(Modes(3.0, "std"), points) == 0
+    assert score(HighQuality(3.0, "std"), points) == 0
+
+
+def test_needs_known_centres():
+    with pytest.raises(Unavailable, match="no known centres"):
+        score(Modes(3.0, "std"), drawn(5), SimpleNamespace())
+
+
+def test_evaluation_of_points_is_not_quantised():
+    metrics = {"modes": Modes(3.0, "std"), "high_quality": HighQuality(3.0, "std")}
+    scores = Evaluation(metrics, None, RING, samples=1000, batch_size=300, progress=False).run(drawn)
+    assert scores["modes"] == 8
+    assert scores["high_quality"] == pytest.approx(0.989, abs=0.02)
