@@ -126,10 +126,10 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
     """The verb and what follows it; tab completion asks with the typed line in ``COMP_LINE``."""
     if "-sc" in arguments or "--shell-completion" in arguments:
         program, _, typed = os.environ.get("COMP_LINE", "").partition(" ")
-        verb, _, rest = typed.lstrip().partition(" ")
-        if verb in VERBS:
-            os.environ["COMP_LINE"] = f"{program} {rest}"
-            return verb, arguments
+        first, _, others = typed.lstrip().partition(" ")
+        if first in VERBS:
+            os.environ["COMP_LINE"] = f"{program} {others}"
+            return first, arguments
         return "train", arguments
     if not arguments or not re.fullmatch(r"[a-zA-Z_]\w*", arguments[0]):
         return "train", arguments

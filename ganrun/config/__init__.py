@@ -1,0 +1,1 @@
+"""Command line and YAML -> checked configuration -> objects -> a run."""

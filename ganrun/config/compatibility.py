@@ -34,7 +34,7 @@ def check_facts(config: dict[str, Any], facts: Facts) -> list[Problem]:
 
 
 def resolve_auto(config: dict[str, Any]) -> list[str]:
-    """Replace ``norm: auto`` in discriminators by ``batch``, or by ``none`` where a term of the loss forbids batch norm.
+    """Replace ``norm: auto`` in discriminators by ``batch``, or by ``none`` where the loss forbids batch norm.
 
     Returns:
         Lines for the log.
@@ -53,8 +53,7 @@ def _unmet(config: dict[str, Any], provided: frozenset[str]) -> Iterator[Problem
     """Components that require what the data do not provide."""
     given = f"dataset provides {listing(sorted(_say(trait) for trait in provided))}"
     model = list(_nodes(config.get("model"), "model"))
-    evaluation = config.get("evaluation")
-    metrics = evaluation.get("metrics") if isinstance(evaluation, dict) else None
+    metrics = _at(config, "evaluation", "metrics")
     scored = not model or "samples" in (model[0][2].trait("provides") or ())
     for path, _, target in [*model, *(_nodes(metrics, "evaluation.metrics") if scored else ())]:
         for trait in target.trait("requires") or ():
@@ -85,16 +84,14 @@ def _forbidden(config: dict[str, Any]) -> Iterator[Problem]:
         if node.get("norm") == "batch":
             yield Problem(
                 f"{path}.norm",
-                f"batch norm mixes the samples of a batch, but {_name(forbidding[0])} takes gradients of single samples",
+                f"batch norm mixes samples, but {_name(forbidding[0])} takes gradients of single samples",
                 f"Use {path}.norm=none, layer or instance (auto chooses none).",
             )
 
 
 def _two_lipschitz_controls(config: dict[str, Any]) -> Iterator[Problem]:
     """Weight clipping beside a penalty or spectral norm."""
-    players = config.get("player")
-    player = players.get("discriminator") if isinstance(players, dict) else None
-    if not isinstance(player, dict) or player.get("weight_clip") is None:
+    if _at(config, "player", "discriminator", "weight_clip") is None:
         return
     others = [f"the penalty {_name(node)}" for node in _per_sample_terms(config)]
     others += [f"{path}.spectral" for path, node, _ in _discriminators(config) if node.get("spectral") is True]
@@ -107,27 +104,22 @@ def _two_lipschitz_controls(config: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _uneven_batch(config: dict[str, Any]) -> Iterator[Problem]:
-    trainer = config.get("trainer")
-    sizes = [trainer.get(key) for key in ("batch_size", "devices", "accumulate")] if isinstance(trainer, dict) else []
-    if len(sizes) == 3 and all(isinstance(size, int) and size > 0 for size in sizes):
-        batch, devices, accumulate = sizes
-        if batch % (devices * accumulate):
-            cause = f"{batch} samples cannot be shared by {devices} devices x {accumulate} micro-batches"
-            yield Problem("trainer.batch_size", cause, f"Use a multiple of {devices * accumulate}.")
+    batch, devices, accumulate = (_at(config, "trainer", key) for key in ("batch_size", "devices", "accumulate"))
+    shares = devices * accumulate if isinstance(devices, int) and isinstance(accumulate, int) else 0
+    if isinstance(batch, int) and shares > 0 and batch % shares:
+        cause = f"{batch} samples cannot be shared by {devices} devices x {accumulate} micro-batches"
+        yield Problem("trainer.batch_size", cause, f"Use a multiple of {shares}.")
 
 
 def _unknown_best(config: dict[str, Any]) -> Iterator[Problem]:
-    evaluation = config.get("evaluation")
-    metrics = evaluation.get("metrics") if isinstance(evaluation, dict) else None
-    if isinstance(metrics, dict) and evaluation["best"] is not None and evaluation["best"] not in metrics:
-        yield Problem("evaluation.best", f"no metric is called {evaluation['best']!r}", f"Metrics: {listing(metrics)}.")
+    best, metrics = _at(config, "evaluation", "best"), _at(config, "evaluation", "metrics")
+    if best is not None and isinstance(metrics, dict) and best not in metrics:
+        yield Problem("evaluation.best", f"no metric is called {best!r}", f"Metrics: {listing(metrics)}.")
 
 
 def _forbidding(config: dict[str, Any]) -> list[Node]:
     """Terms that forbid batch norm; a batch of one sample has no others to mix with."""
-    trainer = config.get("trainer")
-    single = isinstance(trainer, dict) and trainer.get("batch_size") == 1
-    return [] if single else list(_per_sample_terms(config))
+    return [] if _at(config, "trainer", "batch_size") == 1 else list(_per_sample_terms(config))
 
 
 def _per_sample_terms(config: dict[str, Any]) -> Iterator[Node]:
@@ -155,6 +147,13 @@ def _nodes(value: Any, path: str) -> Iterator[Node]:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _nodes(item, f"{path}.{index}")
+
+
+def _at(config: Any, *keys: str) -> Any:
+    """The value at a path; ``None`` where a malformed configuration ends early."""
+    for key in keys:
+        config = config.get(key) if isinstance(config, dict) else None
+    return config
 
 
 def _name(node: Node) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from argparse import Namespace
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -15,7 +16,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, ValueType
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -24,12 +25,17 @@ from ganrun.config import compatibility
 from ganrun.config.paths import conf_folder
 from ganrun.config.resume import read_run, resolve
 from ganrun.config.validate import UnknownKey, check, plain
-from ganrun.config.words import did_you_mean, listing
+from ganrun.config.words import did_you_mean, listing, sentences
 from ganrun.core.errors import ConfigError, Problem, RunError
 
 SWEPT_NEVER = ("run", "name")
 HIDDEN = {"_target_", "_partial_", "hydra"}
 """Keys that are no one's typing error."""
+
+
+@dataclass(frozen=True)
+class UnknownOption(Problem):
+    """A group has no such file; what hangs on the choice cannot be judged."""
 
 
 def preflight(arguments: list[str], config_name: str, schema: str) -> None:
@@ -54,9 +60,12 @@ def preflight(arguments: list[str], config_name: str, schema: str) -> None:
             "ganrun has its own configuration. "
             "Add a folder with groups of your own by --config-dir instead of --config-path or --config-name."
         )
+    if options.multirun and (options.cfg or options.info):
+        raise RunError("-m does not go with --cfg or --info. Leave out -m and give every key one value.")
     overrides, problems = _parse(options.overrides)
     with initialize_config_dir(str(conf_folder()), job_name="ganrun", version_base="1.3"):
-        checker = _Checker(GlobalHydra.instance().config_loader(), config_name, schema, _search_path(options))
+        search_path = _search_path(options, overrides)
+        checker = _Checker(GlobalHydra.instance().config_loader(), config_name, schema, search_path)
         if options.multirun or any(o.key_or_group == "hydra.mode" and o.value() == "MULTIRUN" for o in overrides):
             problems += checker.sweep(overrides)
         else:
@@ -65,9 +74,11 @@ def preflight(arguments: list[str], config_name: str, schema: str) -> None:
         raise ConfigError(list(dict.fromkeys(problems)))
 
 
-def _search_path(options: Namespace) -> list[str]:
-    """``--config-dir`` as an override, which composing understands."""
-    return [f"hydra.searchpath=['file://{os.path.abspath(options.config_dir)}']"] if options.config_dir else []  # noqa: PTH100
+def _search_path(options: Namespace, overrides: list[Override]) -> list[str]:
+    """Overrides that say where else to look for configuration files; ``--config-dir`` becomes one of them."""
+    typed = [str(override.input_line) for override in overrides if override.key_or_group == "hydra.searchpath"]
+    folder = [f"hydra.searchpath=['file://{Path(options.config_dir).resolve()}']"] if options.config_dir else []
+    return typed or folder
 
 
 def _parse(arguments: list[str]) -> tuple[list[Override], list[Problem]]:
@@ -110,16 +121,20 @@ class _Checker:
             Problem(str(override.input_line), "several values make a sweep", "Add -m, or write a list as key=[a,b].")
             for override in swept
         ]
-        named, config = self.names([override for override in overrides if override not in swept])
+        single = [override for override in overrides if override not in swept]
+        named, config = self.names(single)
         problems += named
         if config is None or names_only:
             return problems
         try:
-            return problems + self.values(config, [str(o.input_line) for o in overrides if o not in swept])
+            found = self.values(config, [str(override.input_line) for override in single])
         except RunError:
-            if problems:  # told first; the folder may be wrong because of them
-                return problems
-            raise
+            if not problems:  # else they are told first: the folder may be wrong because of them
+                raise
+            return problems
+        guessed = any(isinstance(problem, UnknownOption) for problem in named)
+        typed = [override.key_or_group for override in single if not self._is_group(override)]
+        return problems + [p for p in found if not guessed or any(f"{p.path}.".startswith(f"{key}.") for key in typed)]
 
     def values(self, config: DictConfig, overrides: list[str]) -> list[Problem]:
         """Problems of the composed configuration."""
@@ -174,8 +189,8 @@ class _Checker:
 
     def names(self, overrides: list[Override]) -> tuple[list[Problem], DictConfig | None]:
         """Problems with options and keys, and the configuration without those that have any."""
-        problems: list[Problem] = []
         groups, keys = [], []
+        problems: list[Problem] = []
         for override in overrides:
             if override.is_hydra_override() or self._is_group(override):
                 found = list(self._check_option(override))
@@ -187,8 +202,10 @@ class _Checker:
             config = compose(self.config_name, [*self.search_path, *groups])
         except (HydraException, OmegaConfBaseException) as error:
             return [*problems, Problem("the configuration", f"cannot be composed ({one_line(error)})")], None
+        unknown = {problem.path.split("=")[0] for problem in problems if isinstance(problem, UnknownOption)}
         for override in keys:
-            problems += self._apply(config, override)
+            if override.key_or_group.split(".")[0] not in unknown:
+                problems += self._apply(config, override)
         return problems, config
 
     def _options(self, group: str) -> list[str]:
@@ -210,10 +227,8 @@ class _Checker:
             yield Problem(f"+{group}", "is part of the defaults already", f"Leave out the plus: {group}=OPTION.")
         for option in chosen:
             if option is not None and str(option) not in options:
-                near = did_you_mean(str(option), options)
-                yield Problem(
-                    f"{group}={option}", "there is no such option", f"{near} Options: {listing(options)}.".strip()
-                )
+                remedy = sentences(did_you_mean(str(option), options), f"Options: {listing(options)}.")
+                yield UnknownOption(f"{group}={option}", "there is no such option", remedy)
 
     def _groups_beside(self, where: str) -> set[str]:
         return set(self.loader.list_groups("")) if self.schema == "RunConfig" and not where else set()

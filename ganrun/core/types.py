@@ -107,7 +107,7 @@ class Dataset(Protocol):
         """Announce the next ``fetch``, so that a streamed set can read ahead."""
 
     def examples(self, count: int) -> Batch:
-        """The first ``count`` samples of every domain, never augmented, on the device."""
+        """``count`` fixed samples spread evenly over every domain, never augmented, on the device."""
 
 
 def parameter_count(module: nn.Module) -> int:

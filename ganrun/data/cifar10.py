@@ -12,6 +12,7 @@ from ganrun.data.base import Images, choose
 from ganrun.data.cache import Block, cached
 from ganrun.data.decode import Filter, Shaping, resize_arrays
 from ganrun.data.idx import fetch
+from ganrun.data.source import missing
 
 
 class Cifar10(Images):
@@ -62,6 +63,8 @@ def _batches(root: Path, download: bool) -> list[Path]:
     files = [root / "cifar-10-batches-py" / f"data_batch_{number}" for number in range(1, 6)]
     if all(file.is_file() for file in files):
         return files
+    if not download and not root.exists():
+        raise DataError(f"{missing(root, 'dataset.root')} or fetch the data with dataset.download=true")
     if not download:
         raise DataError(
             f"CIFAR-10 was not found: {files[0].parent} does not have data_batch_1 to data_batch_5. "

@@ -13,6 +13,7 @@ from ganrun.core.errors import DataError
 from ganrun.data.base import Images, choose
 from ganrun.data.cache import Block, cached, locked
 from ganrun.data.decode import Filter, Shaping, resize_arrays
+from ganrun.data.source import missing
 
 _STEMS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 
@@ -75,6 +76,8 @@ class IdxImages(Images):
         if not found and download:
             fetch(self.name, root)
             found = _find(folders)
+        if not found and not root.exists():
+            raise DataError(f"{missing(root, 'dataset.root')} or fetch the data with dataset.download=true")
         if not found:
             places = " or ".join(str(folder) for folder in folders)
             raise DataError(

@@ -221,7 +221,8 @@ def flatten(config: Any, prefix: str = "") -> dict[str, str | float]:
 def failure_summary() -> Any:
     """The summary that marks a run as failed in the HPARAMS tab."""
     from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
-    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, Status
+    from tensorboard.plugins.hparams.api_pb2 import Status
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
 
     content = HParamsPluginData(
         session_end_info=SessionEndInfo(status=Status.Value("STATUS_FAILURE")), version=0

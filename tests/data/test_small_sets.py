@@ -77,6 +77,13 @@ def test_idx_files_missing_or_damaged(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [Mnist, Cifar10])
+def test_misspelt_root(tmp_path, kind):
+    (tmp_path / "data").mkdir()
+    with pytest.raises(DataError, match=r"Did you mean data\?.*dataset\.download=true"):
+        kind(root=str(tmp_path / "dta"), download=False, **LABELLED)
+
+
+@pytest.mark.parametrize("kind", [Mnist, Cifar10])
 def test_download_without_a_network(tmp_path, monkeypatch, kind):
     def offline(*args, **kwargs):
         raise urllib.error.URLError("Name or service not known")

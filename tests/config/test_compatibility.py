@@ -1,0 +1,100 @@
+"""Parts that do not fit each other or the data are refused, with the reason."""
+
+from ganrun.config.compatibility import check, check_facts, resolve_auto
+from ganrun.core.facts import Facts
+
+
+def paths(problems) -> list[str]:
+    return [problem.path for problem in problems]
+
+
+def test_batch_norm_under_a_per_sample_penalty_is_refused(composed):
+    (problem,) = check(composed("loss=wgan_gp", "model.discriminator.norm=batch"))
+    assert problem.path == "model.discriminator.norm"
+    assert "GradientPenalty" in problem.cause
+    assert "mixes samples" in problem.cause
+    assert "norm=none" in problem.remedy
+
+
+def test_a_batch_of_one_has_nothing_to_mix(composed):
+    assert check(composed("loss=wgan_gp", "model.discriminator.norm=batch", "trainer.batch_size=1")) == []
+
+
+def test_auto_norm_is_none_under_a_penalty_and_says_why(composed):
+    config = composed("loss=wgan_gp")
+    (line,) = resolve_auto(config)
+    assert config["model"]["discriminator"]["norm"] == "none"
+    assert config["model"]["generator"]["norm"] == "batch"
+    assert "auto -> none" in line
+    assert "GradientPenalty" in line
+
+
+def test_auto_norm_is_batch_otherwise(composed):
+    config = composed()
+    assert len(resolve_auto(config)) == 1
+    assert config["model"]["discriminator"]["norm"] == "batch"
+    assert resolve_auto(config) == []
+
+
+def test_points_do_not_go_into_convolutions(composed):
+    problems = check(composed("dataset=ring", "model=dcgan"))
+    assert paths(problems) == ["model.generator", "model.discriminator"]
+    assert "needs images, but dataset provides 2-D points" in problems[0].cause
+    assert "model=toy" in problems[0].remedy
+
+
+def test_scores_of_images_do_not_go_with_points(composed):
+    problems = check(composed("dataset=ring", "evaluation=quick"))
+    assert "evaluation.metrics.fid" in paths(problems)
+    assert "evaluation=points" in problems[0].remedy
+
+
+def test_a_conditional_model_needs_labels(composed):
+    (problem,) = check(composed("dataset=single_image", "model=cgan", "evaluation=none"))
+    assert problem.path.endswith("conditional")
+    assert "needs labels" in problem.cause
+
+
+def test_labels_may_turn_out_to_be_absent(composed):
+    config = composed("dataset=image_folder", "model=cgan", "evaluation=none")
+    assert check(config) == []
+    unlabelled = Facts(kind="images", shape=(3, 32, 32), count=(100,))
+    (problem,) = check_facts(config, unlabelled)
+    assert "needs labels, but dataset provides images" in problem.cause
+    labelled = Facts(kind="images", shape=(3, 32, 32), count=(100,), classes=10)
+    assert check_facts(config, labelled) == []
+
+
+def test_translation_needs_two_domains_and_singan_one_picture(composed):
+    (problem,) = check(composed("model=cyclegan"))
+    assert "needs two domains" in problem.cause
+    assert "dataset=unpaired" in problem.remedy
+    problems = check(composed("model=singan"))
+    assert any("needs a single image" in problem.cause for problem in problems)
+
+
+def test_one_lipschitz_control_is_enough(composed):
+    (problem,) = check(composed("loss=wgan", "model.discriminator.spectral=true"))
+    assert problem.path == "player.discriminator.weight_clip"
+    (problem,) = check(composed("loss=wgan_gp", "player.discriminator.weight_clip=0.01"))
+    assert "gradient_penalty" in problem.cause
+    assert check(composed("loss=wgan")) == []
+    assert check(composed("loss=wgan_gp", "model.discriminator.spectral=true")) == []
+
+
+def test_a_batch_is_shared_evenly(composed):
+    (problem,) = check(composed("trainer.devices=2", "trainer.accumulate=3"))
+    assert problem.path == "trainer.batch_size"
+    assert "multiple of 6" in problem.remedy
+    assert check(composed("trainer.devices=2", "trainer.accumulate=4")) == []
+
+
+def test_the_best_checkpoint_needs_a_metric_of_that_name(composed):
+    (problem,) = check(composed("evaluation=quick", "evaluation.best=fdi"))
+    assert "fid" in problem.remedy
+
+
+def test_a_malformed_configuration_is_left_to_the_validator():
+    assert check({}) == []
+    assert check({"model": 3, "trainer": None, "loss": [1], "player": {"discriminator": 2}, "evaluation": "x"}) == []
+    assert check({"model": {"_target_": "os.system"}, "dataset": {"_target_": 3}}) == []

@@ -1,0 +1,360 @@
+"""Whole runs through configuration, engine and folder: every YAML, exact resume of every game, stops, errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from ganrun.config import launch
+from ganrun.config.paths import conf_folder, register_resolvers
+from ganrun.config.sample import sample
+from ganrun.config.validate import validate
+from ganrun.core.errors import GanrunError
+from ganrun.engine.checkpoint import read_checkpoint
+
+CONF = conf_folder()
+SMALL = {
+    "dcgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "cgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "mlp": ["model.generator.widths=[16,16]", "model.discriminator.widths=[16]"],
+    "toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16]"],
+    "infogan": ["model.generator.width=4", "model.generator.hidden=16"]
+    + ["model.discriminator.width=4", "model.discriminator.hidden=16", "model.discriminator.code_hidden=8"],
+    "cyclegan": [f"model.{side}.width=4" for side in ("a_to_b", "b_to_a", "discriminator_a", "discriminator_b")]
+    + [f"model.{side}.blocks=1" for side in ("a_to_b", "b_to_a")]
+    + [f"model.discriminator_{side}.layers=1" for side in "ab"]
+    + ["model.pool_size=3"],
+    "singan": ["dataset.max_size=40", "model.width=4"],
+}
+QUIET = ["evaluation=none", "trainer.picture_samples=4", "trainer.log_every_steps=1", "trainer.device=cpu"]
+
+
+def config_of(*overrides: str) -> dict[str, Any]:
+    """The resolved configuration of a command line, as ``ganrun`` would hand it to the launcher."""
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=list(overrides))
+    final = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(final, dict)
+    final.pop("hydra", None)
+    validate(final)
+    return final
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+@pytest.fixture(scope="session")
+def two_domains(tmp_path_factory) -> Path:
+    """Two folders of small pictures, bright and dark."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("two_domains")
+    generator = torch.Generator().manual_seed(0)
+    for domain, level in (("trainA", 60), ("trainB", 190)):
+        (folder / domain).mkdir()
+        for number in range(5):
+            pixels = (torch.rand(32, 32, 3, generator=generator) * 60 + level).to(torch.uint8)
+            Image.fromarray(pixels.numpy()).save(folder / domain / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory) -> Path:
+    """A folder of small pictures in two classes."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("pictures")
+    for number in range(8):
+        place = folder / ("even" if number % 2 == 0 else "odd")
+        place.mkdir(exist_ok=True)
+        Image.new("RGB", (16, 16), (number * 30, 100, 255 - number * 30)).save(place / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def game_overrides(two_domains):
+    """Overrides that make a model small and give it suitable data."""
+
+    def overrides(model: str) -> list[str]:
+        data = {
+            "toy": ["dataset=ring"],
+            "cyclegan": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32"],
+            "singan": ["dataset=single_image"],
+        }.get(model, ["dataset=digits", "dataset.subset=64", f"model={model}"])
+        return [*data, *SMALL[model], *QUIET, "trainer.batch_size=" + ("1" if model in ("cyclegan", "singan") else "8")]
+
+    return overrides
+
+
+def play(folder: Path, *overrides: str) -> dict[str, Any]:
+    """Train and return the last checkpoint."""
+    launch.train(config_of(*overrides), folder)
+    return read_checkpoint(sorted((folder / "checkpoints").glob("step_*.pt"))[-1])
+
+
+def same(one: Any, other: Any) -> bool:
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))
+    return torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+
+
+def result(state: dict[str, Any]) -> dict[str, Any]:
+    """What two runs must agree on."""
+    return {key: state[key] for key in ("step", "stage", "position", "finished", "game", "players")}
+
+
+@pytest.mark.parametrize("loss", [name for name in options("loss") if "singan" not in name])
+def test_every_loss_plays(tmp_path, game_overrides, loss):
+    state = play(tmp_path, *game_overrides("dcgan"), f"loss={loss}", "trainer.steps=2")
+    assert state["step"] == 2
+    if loss == "wgan":
+        weights = [v for k, v in state["game"].items() if k.startswith("discriminator") and v.ndim == 4]
+        assert max(weight.abs().max() for weight in weights) <= 0.01
+
+
+@pytest.mark.parametrize("model", sorted(SMALL))
+def test_every_model_plays_and_leaves_pictures(tmp_path, game_overrides, model):
+    state = play(tmp_path, *game_overrides(model), "trainer.steps=2")
+    assert state["step"] >= 2
+    assert json.loads((tmp_path / "status.json").read_text())["status"] == "finished"
+    assert list((tmp_path / "samples").glob("*.png"))
+    logged = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert any(tag.startswith("loss/generator/") for tag in logged)
+    assert any(tag.startswith("gradient_norm/") for tag in logged)
+
+
+def test_every_model_is_covered():
+    assert sorted(SMALL) == options("model")
+
+
+@pytest.mark.parametrize("technique", options("technique"))
+def test_every_technique_plays(tmp_path, game_overrides, technique):
+    assert play(tmp_path, *game_overrides("dcgan"), f"technique=[{technique}]", "trainer.steps=2")["step"] == 2
+
+
+@pytest.mark.parametrize("optimizer", options("optimizer"))
+def test_every_optimizer_plays(tmp_path, game_overrides, optimizer):
+    assert play(tmp_path, *game_overrides("mlp"), f"optimizer={optimizer}", "trainer.steps=2")["step"] == 2
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_every_recipe_composes(experiment):
+    config_of(f"experiment={experiment}")
+    header = (CONF / "experiment" / f"{experiment}.yaml").read_text()
+    assert f"experiment={experiment}" in header  # the command
+
+
+@pytest.mark.parametrize("group", ["dataset", "evaluation", "debug", "trainer"])
+def test_every_option_composes(group):
+    for option in options(group):
+        config_of(f"{group}={option}", *(["model=mlp"] if option in ("none", "points") else []))
+
+
+@pytest.mark.parametrize("model", sorted(SMALL))
+def test_every_game_resumes_exactly(tmp_path, game_overrides, model):
+    """Stopped inside the first stage and, where there is one, inside a later one."""
+    overrides = [*game_overrides(model), "trainer.checkpoint_every_steps=1", "trainer.keep_checkpoints=99"]
+    whole = play(tmp_path / "whole", *overrides, "trainer.steps=4")
+    for step in (3, 7) if model == "singan" else (3,):
+        parts = tmp_path / f"parts{step}"
+        (parts / "checkpoints").mkdir(parents=True)
+        name = f"step_{step:08d}.pt"
+        (parts / "checkpoints" / name).write_bytes((tmp_path / "whole" / "checkpoints" / name).read_bytes())
+        assert same(result(play(parts, *overrides, "trainer.steps=4")), result(whole))
+
+
+def drop(state: dict[str, Any], name: str) -> None:
+    for key, value in state["game"].items():
+        if name in key:
+            value.zero_()
+
+
+@pytest.mark.parametrize(("model", "part"), [("cyclegan", "pool"), ("singan", "amplitude"), ("infogan", "running_mean")])
+def test_resume_needs_the_games_own_memory(tmp_path, game_overrides, model, part):
+    overrides = [*game_overrides(model), "trainer.checkpoint_every_steps=3", "trainer.steps=6"]
+    whole = play(tmp_path / "whole", *overrides)
+    state = read_checkpoint(tmp_path / "whole" / "checkpoints" / "step_00000003.pt") if model != "singan" else None
+    if state is None:
+        state = read_checkpoint(sorted((tmp_path / "whole" / "checkpoints").glob("*.pt"))[-2])
+    assert any(part in key for key in state["game"])
+    drop(state, part)
+    (tmp_path / "parts" / "checkpoints").mkdir(parents=True)
+    torch.save(state, tmp_path / "parts" / "checkpoints" / f"step_{state['step']:08d}.pt")
+    assert not same(result(play(tmp_path / "parts", *overrides)), result(whole))
+
+
+def test_evaluation_does_not_change_training_and_names_its_extractor(tmp_path, game_overrides):
+    overrides = [o for o in game_overrides("dcgan") if not o.startswith("evaluation") and "subset" not in o]
+    scored = play(
+        tmp_path / "scored",
+        *overrides,
+        "trainer.steps=4",
+        "evaluation.every_steps=2",
+        "evaluation.samples=100",
+        "evaluation.features.classifier.epochs=1",
+    )
+    plain = play(tmp_path / "plain", *overrides, "trainer.steps=4", "evaluation=none")
+    assert same(result(scored), result(plain))
+    lines = [json.loads(line) for line in (tmp_path / "scored" / "metrics.jsonl").read_text().splitlines()]
+    scores = {tag for line in lines for tag in line if tag.startswith("metric/")}
+    assert scores == {"metric/fid_classifier", "metric/best_fid_classifier", "metric/inception_score_classifier"}
+    assert scored["best"]["metric"] == "fid_classifier"
+    assert (tmp_path / "scored" / "checkpoints" / f"step_{scored['best']['step']:08d}.pt").exists()
+
+
+def test_conditional_game_samples_every_class(tmp_path, game_overrides):
+    play(tmp_path, *game_overrides("cgan"), "trainer.steps=2")
+    where = sample(settings(tmp_path, count=20))
+    from PIL import Image
+
+    with Image.open(where) as picture:
+        assert picture.width > 2 * picture.height  # ten columns, two rows
+
+
+def settings(run: Path, **changes: Any) -> dict[str, Any]:
+    values = OmegaConf.to_container(OmegaConf.load(CONF / "sample.yaml"))
+    assert isinstance(values, dict)
+    del values["hydra"], values["defaults"]
+    return values | {"run": str(run)} | changes
+
+
+@pytest.mark.parametrize("model", sorted(SMALL))
+def test_every_game_can_be_sampled(tmp_path, game_overrides, model):
+    play(tmp_path, *game_overrides(model), "trainer.steps=1")
+    one, again, other = (
+        sample(settings(tmp_path, count=5, seed=seed, output=str(tmp_path / f"{name}.png"))).read_bytes()
+        for name, seed in (("one", 1), ("again", 1), ("other", 2))
+    )
+    assert one == again
+    assert (one != other) == (model != "cyclegan")  # a translator has no latent
+
+
+def test_single_files_truncation_and_sizes(tmp_path, game_overrides):
+    play(tmp_path / "dcgan", *game_overrides("dcgan"), "trainer.steps=1")
+    folder = sample(settings(tmp_path / "dcgan", count=70, files="single", truncation=0.5))
+    assert len(list(folder.glob("*.png"))) == 70
+    play(tmp_path / "singan", *game_overrides("singan"), "trainer.steps=1")
+    from PIL import Image
+
+    sizes = []
+    for width in (1.0, 1.5):
+        place = sample(settings(tmp_path / "singan", count=1, files="single", width=width, output=str(tmp_path / f"w{width}")))
+        with Image.open(place / "00000.png") as picture:
+            sizes.append(picture.size)
+    assert sizes[1][1] == sizes[0][1]
+    assert sizes[1][0] == round(1.5 * sizes[0][0])
+    with pytest.raises(GanrunError, match="AdversarialGame cannot be sampled with width"):
+        sample(settings(tmp_path / "dcgan", width=2.0))
+    with pytest.raises(GanrunError, match="SinGAN has none"):
+        sample(settings(tmp_path / "singan", truncation=0.5))
+
+
+def test_bf16_networks_train_and_losses_stay_float32(tmp_path, game_overrides):
+    state = play(tmp_path, *game_overrides("dcgan"), "trainer.precision=bf16", "trainer.steps=2")
+    assert all(value.dtype != torch.bfloat16 for value in state["game"].values())
+    whole = play(tmp_path / "fp32", *game_overrides("dcgan"), "trainer.precision=fp32", "trainer.steps=2")
+    assert not same(result(state), result(whole))
+
+
+def test_data_that_do_not_fit_are_refused_before_training(tmp_path, pictures):
+    config = config_of("dataset=image_folder", f"dataset.path={pictures}", "dataset.size=24", *QUIET)
+    with pytest.raises((GanrunError, ValueError), match="24"):
+        launch.train(config, tmp_path)
+    assert not list(tmp_path.glob("checkpoints/*"))
+
+
+def command(*overrides: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "ganrun.cli", *overrides],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+    )
+
+
+def wait_for(path: Path, pattern: str, process: subprocess.Popen[str]) -> None:
+    for _ in range(1200):
+        if path.exists() and re.search(pattern, path.read_text()):
+            return
+        if process.poll() is not None:
+            raise AssertionError(process.communicate()[0])
+        time.sleep(0.05)
+    process.kill()
+    raise AssertionError(f"{path} never showed {pattern!r}")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_stopped_run_goes_on_where_it_was(tmp_path, game_overrides, number, code):
+    overrides = [*game_overrides("dcgan"), "trainer.checkpoint_every_steps=20"]
+    run = tmp_path / "run"
+    process = command(*overrides, f"run={run}", "trainer.steps=100000")
+    wait_for(run / "metrics.jsonl", r'"step": [3-9]\d', process)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == code, output
+    status = json.loads((run / "status.json").read_text())
+    if number != signal.SIGKILL:
+        assert status["status"] == "stopped"
+        assert f"go on with: ganrun run={run}" in output
+        assert (run / "checkpoints" / f"step_{status['step']:08d}.pt").exists()
+    reached = int(sorted((run / "checkpoints").glob("*.pt"))[-1].stem.removeprefix("step_"))
+    steps = reached + 5
+    process = command(f"run={run}", f"trainer.steps={steps}")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert f"going on from step {reached}" in output
+    resumed = read_checkpoint(run / "checkpoints" / f"step_{steps:08d}.pt")
+    whole = play(tmp_path / "whole", *overrides, f"trainer.steps={steps}")
+    assert same(result(resumed), result(whole))
+
+
+def test_two_processes_train_one_folder(tmp_path, game_overrides):
+    run = tmp_path / "run"
+    process = command(*game_overrides("mlp"), f"run={run}", "trainer.devices=2", "trainer.steps=4")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert json.loads((run / "status.json").read_text())["status"] == "finished"
+    assert "finished at step 4" in (run / "run.log").read_text()
+    steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 3, 4]
+
+
+def test_finished_run_says_so_and_can_be_extended(tmp_path, game_overrides):
+    overrides = game_overrides("mlp")
+    play(tmp_path, *overrides, "trainer.steps=2")
+    before = (tmp_path / "metrics.jsonl").read_text()
+    play(tmp_path, *overrides, "trainer.steps=2")
+    assert (tmp_path / "metrics.jsonl").read_text() == before
+    assert play(tmp_path, *overrides, "trainer.steps=4")["step"] == 4
+
+
+def test_hyperparameters_and_metrics_share_the_run(tmp_path, game_overrides):
+    """The HPARAMS tab compares runs by session summaries and ordinary scalars of the same folder."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    play(tmp_path, *game_overrides("mlp"), "trainer.steps=2")
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    tags = set(events.summary_metadata)
+    assert {"_hparams_/session_start_info", "_hparams_/session_end_info"} <= tags
+    assert "_hparams_/experiment" not in tags
+    assert "loss/generator/adversarial" in events.Tags()["scalars"]
+    assert "samples/generated" in events.Tags()["images"]
+    assert "config/text_summary" in tags
