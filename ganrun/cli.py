@@ -52,9 +52,9 @@ def train(config: DictConfig) -> float | None:
 def sample(config: DictConfig) -> None:
     """Make pictures from a trained run."""
     with _told_errors():
-        from ganrun.config import launch  # imports torch
+        from ganrun.config.sample import sample as draw  # imports torch
 
-        launch.sample(plain(config))
+        draw(plain(config))
 
 
 @contextlib.contextmanager
@@ -114,6 +114,7 @@ def _dispatch(arguments: list[str]) -> None:
     if "--version" in rest:
         sys.stdout.write(f"ganrun {__version__}\n")
         return
+    rest = [_quote_path(argument) for argument in rest]
     app, config_name, schema = VERBS[verb]
     _refuse_shared_clock(rest)
     preflight(rest, config_name, schema)
@@ -138,6 +139,14 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
         remedy = sentences(did_you_mean(verb, VERBS), f"Verbs: {listing(VERBS)}; values are given as key=value.")
         raise RunError(f"There is no verb {verb!r}. {remedy}")
     return verb, rest
+
+
+def _quote_path(argument: str) -> str:
+    """``run=`` with quotes around its value: folders of sweeps have commas and equal signs in their names."""
+    key, _, value = argument.partition("=")
+    if key != "run" or value in ("", "null") or value.startswith(("'", '"')):
+        return argument
+    return "run='" + value.replace("'", "\\'") + "'"
 
 
 def _refuse_shared_clock(arguments: list[str]) -> None:

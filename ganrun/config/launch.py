@@ -69,8 +69,12 @@ def spawn(config: dict[str, Any], folder: Path, devices: int) -> float | None:
                 os.kill(process.pid, signal.SIGTERM)
 
     with stop_on_signals(ask) as stopped:
-        while not processes.join():
-            pass
+        try:
+            while not processes.join():
+                pass
+        except mp.ProcessRaisedException:
+            if results.empty():  # otherwise the main process says better what went wrong
+                raise
     outcome = results.get()
     if stopped.signal:
         stopped.raise_for_caller()
@@ -233,7 +237,7 @@ def announce(trainer: Trainer, game: Game, folder: RunFolder, state: dict[str, A
     sizes = ", ".join(
         f"{name} {parameter_count(child):,}" for name, child in game.named_children() if parameter_count(child)
     )
-    log.info("%s: %s parameters", type(game).__name__, sizes or "no")
+    log.info("%s%s", type(game).__name__, f": {sizes} parameters" if sizes else "")
     log.info("%s, %s, seed %d -> %s", device_name(trainer.device), trainer.precision, trainer.seed, folder.path)
 
 

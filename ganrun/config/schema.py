@@ -59,6 +59,9 @@ class SampleConfig:
         files: one grid, or a file per sample.
         step: checkpoint: the newest, the best or the one of a step.
         output: folder or file to write; ``None``: inside the run folder.
+        height: of SinGAN's samples, relative to its image's.
+        width: likewise.
+        start_scale: first scale of SinGAN that gets noise.
     """
 
     run: str
@@ -68,3 +71,6 @@ class SampleConfig:
     files: Literal["grid", "single"]
     step: Literal["last", "best"] | NonNegativeInt
     output: str | None
+    height: Positive | None
+    width: Positive | None
+    start_scale: NonNegativeInt | None

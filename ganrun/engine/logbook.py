@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +15,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from ganrun.core.errors import RunError
 from ganrun.core.statistics import Statistics
 from ganrun.engine import distributed
-from ganrun.engine.folder import RunFolder
+from ganrun.engine.folder import RunFolder, write_atomically
 
 if TYPE_CHECKING:
     from ganrun.engine.trainer import Trainer
@@ -65,8 +63,8 @@ class Logbook:
         _, start, self._end = hparams(flatten(self.config), {})
         self._writer._get_file_writer().add_summary(start)
         self._writer.add_text("config", "```yaml\n" + self._config_text() + "\n```", trainer.step)
-        self._total = trainer.stage_start + trainer.settings.steps
-        self._bar = tqdm(total=self._total, initial=trainer.step, unit="step", disable=None, dynamic_ncols=True)
+        total = trainer.stage_start + trainer.settings.steps
+        self._bar = tqdm(total=total, initial=trainer.step, unit="step", disable=None, dynamic_ncols=True)
         self._redirect = logging_redirect_tqdm()
         self._redirect.__enter__()
 
@@ -160,31 +158,26 @@ class Logbook:
     def _show(self, trainer: Trainer) -> None:
         if self._bar is None:
             return
-        losses = loss_totals(self.latest)
-        total = trainer.stage_start + trainer.settings.steps
-        self._bar.total = total
+        rate = self.latest["speed/steps_per_second"]
+        told = loss_totals(self.latest)
+        if images := self.latest["speed/images_per_second"]:
+            told.append(f"{images:.0f} images/s")
+        self._bar.total = total = trainer.stage_start + trainer.settings.steps
         if not self._bar.disable:
-            images = self.latest["speed/images_per_second"]
             self._bar.set_description(trainer.stage.name, refresh=False)
-            self._bar.set_postfix_str(" ".join([*losses, f"{images:.0f} images/s"]), refresh=False)
-            return
-        now = time.perf_counter()
-        if now - self._line_at > LINE_EVERY_SECONDS or trainer.step >= total:
-            self._line_at = now
-            rate = self.latest["speed/steps_per_second"]
-            left = (total - trainer.step) / rate
-            log.info(
-                "%s step %d/%d  %s  %.2f steps/s  %.0f images/s  %s left",
-                *(trainer.stage.name, trainer.step, total, "  ".join(losses), rate),
-                *(self.latest["speed/images_per_second"], tqdm.format_interval(left)),
-            )
+            self._bar.set_postfix_str("  ".join(told), refresh=False)
+        elif time.perf_counter() - self._line_at > LINE_EVERY_SECONDS or trainer.step >= total:
+            self._line_at = time.perf_counter()
+            left = tqdm.format_interval((total - trainer.step) / rate)
+            told += [f"{rate:.2f} steps/s", f"{left} left"]
+            log.info("%s step %d/%d  %s", trainer.stage.name, trainer.step, total, "  ".join(told))
 
     def _forget_after(self, step: int) -> None:
         """Drop the lines of steps that will be played again."""
         path = self.folder.path / "metrics.jsonl"
         if path.exists():
             kept = [line for line in path.read_text().splitlines() if _step_of_line(line) <= step]
-            path.write_text("".join(line + "\n" for line in kept))
+            write_atomically(path, "".join(line + "\n" for line in kept))
 
     def _config_text(self) -> str:
         from omegaconf import OmegaConf
@@ -230,8 +223,3 @@ def failure_summary() -> Any:
     metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="hparams", content=content))
     return Summary(value=[Summary.Value(tag="_hparams_/session_end_info", metadata=metadata)])
 
-
-def read_scalars(path: Path) -> Iterator[dict[str, float]]:
-    """Lines of a ``metrics.jsonl``."""
-    for line in path.read_text().splitlines():
-        yield json.loads(line)

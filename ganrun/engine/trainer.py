@@ -120,10 +120,14 @@ class Trainer:
         reseed(self.seed, distributed.rank(), self.step)
         game.statistics.step = self.step + 1
         plays = [game.play(self.stream) for _ in range(self.settings.accumulate)]
+        started = self._computing_since()
         while movers := self.move(game, plays):
             for name in movers:
                 norm = self.players[name].update(self.progress, self.stream.images_seen, self.settings.batch_size)
                 game.statistics.report(f"gradient_norm/{name}", norm)
+            ended = self._computing_since()
+            self._account("+".join(movers), ended - started)
+            started = ended
         self.step += 1
 
     def move(self, game: Game, plays: list[Iterator[Move]]) -> list[str]:
@@ -153,7 +157,14 @@ class Trainer:
         """Add the block's wall time to the breakdown under ``name``."""
         started = time.perf_counter()
         yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+        self._account(name, time.perf_counter() - started)
+
+    def _account(self, name: str, seconds: float) -> None:
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+    def _computing_since(self) -> float:
+        """Wall clock without the time spent on data, which the stream accounts for; on CUDA, time of the host."""
+        return time.perf_counter() - self.stream.seconds
 
     @contextmanager
     def sampling(self, *seed: int | str) -> Iterator[None]:

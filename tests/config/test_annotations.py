@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from ganrun.config.annotations import Many, convert, fit, read_type
+from ganrun.config.annotations import Many, fit, read_type
 from ganrun.config.targets import read
 
 
@@ -94,8 +94,3 @@ def test_a_settings_class_is_a_section_and_other_classes_are_components():
     assert "halflife_images" in str(kind_of("AverageSettings"))
     assert "component" in str(kind_of("Game"))
     assert "component" in str(kind_of("nn.Module"))
-
-
-def test_converting_a_range_needs_no_import_of_it():
-    with pytest.raises(ValueError):  # noqa: PT011  (it carries no message)
-        convert(0, kind_of("PositiveInt"))

@@ -53,13 +53,9 @@ def interrupted(kind, step, steps=12):
     return reload(trainer.state_dict())
 
 
-@pytest.mark.parametrize("kind", [Duel, Pyramid])
-@pytest.mark.parametrize("step", [1, 7, 12, 13, 24, 31])
+@pytest.mark.parametrize(("kind", "step"), [(Duel, 1), (Duel, 7), *((Pyramid, s) for s in (1, 7, 12, 13, 24, 31))])
 def test_resume_is_bit_identical(kind, step):
     steps = 12
-    total = steps if kind is Duel else 3 * steps
-    if step >= total:
-        pytest.skip("beyond the end of this game")
     resumed = train(kind, steps, checkpoint=interrupted(kind, step, steps))
     assert same(resumed, train(kind, steps))
 

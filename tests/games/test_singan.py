@@ -280,7 +280,8 @@ def test_a_later_start_keeps_the_reconstruction_below(game):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [((0, 1, 0), "positive"), ((1, 1, 5), "scales are 0 to 4"), ((1, 1, -1), "scales are 0 to 4")]
+    ("arguments", "message"),
+    [((0, 1, 0), "positive"), ((1, 1, 5), "scales are 0 to 4"), ((1, 1, -1), "scales are 0 to 4")],
 )
 def test_impossible_samples_are_refused(game, arguments, message):
     with pytest.raises(RunError, match=message):
