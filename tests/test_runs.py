@@ -27,6 +27,7 @@ from ganrun.engine.checkpoint import read_checkpoint
 CONF = conf_folder()
 SMALL = {
     "dcgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "dcgan_small": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "cgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "mlp": ["model.generator.widths=[16,16]", "model.discriminator.widths=[16]"],
     "toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16]"],

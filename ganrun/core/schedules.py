@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from ganrun.core.arguments import Fraction, NonNegative
+
 Schedule = Callable[[float], float]
 
 
@@ -13,7 +15,7 @@ def constant() -> Schedule:
     return lambda progress: 1.0
 
 
-def linear(begin: float, final: float) -> Schedule:
+def linear(begin: Fraction, final: NonNegative) -> Schedule:
     """1 until ``begin``, then a straight line to ``final`` at the end of the stage.
 
     Args:
@@ -28,7 +30,7 @@ def linear(begin: float, final: float) -> Schedule:
     return factor
 
 
-def cosine(begin: float, final: float) -> Schedule:
+def cosine(begin: Fraction, final: NonNegative) -> Schedule:
     """1 until ``begin``, then half a cosine down to ``final`` at the end of the stage.
 
     Args:
@@ -43,7 +45,7 @@ def cosine(begin: float, final: float) -> Schedule:
     return factor
 
 
-def step(at: float, factor: float) -> Schedule:
+def step(at: Fraction, factor: NonNegative) -> Schedule:
     """1 before progress ``at``, ``factor`` from there on.
 
     Args:

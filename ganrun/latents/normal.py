@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ganrun.core.arguments import PositiveInt
+
 
 class Normal:
     """``z ~ N(0, I)``.
@@ -13,7 +15,7 @@ class Normal:
         size: dimensions of a latent.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: PositiveInt) -> None:
         self.size = size
 
     def __call__(self, count: int, device: torch.device) -> Tensor:

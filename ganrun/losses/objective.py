@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from ganrun.core.arguments import PositiveInt
 from ganrun.core.types import Terms
 from ganrun.losses.base import AdversarialLoss, Comparison, Term
 
@@ -26,7 +27,7 @@ class Objective(nn.Module):
         adversarial: AdversarialLoss,
         discriminator_terms: dict[str, Term],
         generator_terms: dict[str, Term],
-        critic_steps: int,
+        critic_steps: PositiveInt,
     ) -> None:
         super().__init__()
         if critic_steps < 1:

@@ -10,6 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from ganrun.core.arguments import PositiveInt
 from ganrun.core.types import DiscriminatorOutput
 from ganrun.networks.layers.condition import append_planes, append_to_latent
 from ganrun.networks.layers.init import normal_init
@@ -50,8 +51,8 @@ class Generator(nn.Module):
 
     def __init__(
         self,
-        latent_size: int,
-        width: int,
+        latent_size: PositiveInt,
+        width: PositiveInt,
         norm: Literal["batch", "instance", "layer", "none"],
         conditional: bool,
         size: int,
@@ -96,7 +97,7 @@ class Discriminator(nn.Module):
 
     def __init__(
         self,
-        width: int,
+        width: PositiveInt,
         norm: Literal["auto", "batch", "instance", "layer", "none"],
         spectral: bool,
         conditional: bool,

@@ -8,6 +8,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from ganrun.core.arguments import PositiveInt
 from ganrun.core.types import DiscriminatorOutput
 
 
@@ -31,8 +32,8 @@ class Generator(nn.Module):
 
     def __init__(
         self,
-        latent_size: int,
-        widths: Sequence[int],
+        latent_size: PositiveInt,
+        widths: Sequence[PositiveInt],
         norm: Literal["batch", "none"],
         activation: Literal["relu", "leaky_relu"],
         output: Literal["tanh", "linear"],
@@ -67,7 +68,7 @@ class Discriminator(nn.Module):
     """
 
     def __init__(
-        self, widths: Sequence[int], activation: Literal["relu", "leaky_relu"], shape: tuple[int, ...]
+        self, widths: Sequence[PositiveInt], activation: Literal["relu", "leaky_relu"], shape: tuple[int, ...]
     ) -> None:
         super().__init__()
         sizes = [math.prod(shape), *widths]

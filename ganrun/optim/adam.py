@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import nn
 
+from ganrun.core.arguments import NonNegative, Positive
+
 
 def adam(
-    parameters: Iterable[nn.Parameter], lr: float, betas: Sequence[float], eps: float, weight_decay: float
+    parameters: Iterable[nn.Parameter], lr: Positive, betas: tuple[float, float], eps: Positive, weight_decay: NonNegative
 ) -> torch.optim.Optimizer:
     """Fused Adam.
 

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from ganrun.core.arguments import Fraction, NonNegative, Positive
+
 
 def rmsprop(
-    parameters: Iterable[nn.Parameter], lr: float, alpha: float, eps: float, weight_decay: float
+    parameters: Iterable[nn.Parameter], lr: Positive, alpha: Fraction, eps: Positive, weight_decay: NonNegative
 ) -> torch.optim.Optimizer:
     """RMSprop without momentum, over all tensors at once.
 

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ganrun.core.arguments import NonNegative
 from ganrun.losses.base import Comparison, Term
 
 
@@ -53,7 +54,7 @@ class GradientPenalty(Term):
 
     forbids = ("batch_norm",)
 
-    def __init__(self, weight: float, target: float, norm_over: Literal["sample", "channels"]) -> None:
+    def __init__(self, weight: NonNegative, target: NonNegative, norm_over: Literal["sample", "channels"]) -> None:
         super().__init__()
         self.weight = weight
         self.target = target
