@@ -97,8 +97,8 @@ class Dataset(Protocol):
     def place(self, device: str) -> None:
         """Move the samples to ``device`` when they fit there; otherwise stream them."""
 
-    def fetch(self, indices: tuple[Tensor, ...]) -> Batch:
-        """Samples at ``indices`` (one int64 CPU tensor per domain), normalised and augmented, on the device.
+    def fetch(self, indices: tuple[Tensor, ...], augment: bool = True) -> Batch:
+        """Samples at ``indices`` (one int64 CPU tensor per domain), normalised, on the device.
 
         Augmentation draws from torch's default generators.
         """

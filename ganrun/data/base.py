@@ -51,13 +51,13 @@ class Images:
         for storage, chosen in zip(self.storages, indices, strict=True):
             storage.prefetch(chosen)
 
-    def fetch(self, indices: tuple[Tensor, ...]) -> Batch:
+    def fetch(self, indices: tuple[Tensor, ...], augment: bool = True) -> Batch:
         """Images at ``indices`` (one int64 CPU tensor per domain), float in [-1, 1], channels_last, on the device.
 
-        Flips draw from torch's default generator of the device.
+        Flips draw from torch's default generator of the device; without ``augment`` there are none.
         """
         images = [storage.gather(chosen) for storage, chosen in zip(self.storages, indices, strict=True)]
-        if self.flip:
+        if self.flip and augment:
             images = [random_flip(domain) for domain in images]
         return self._batch(images, indices[0])
 

@@ -46,7 +46,7 @@ class GaussianMixture:
     def prefetch(self, indices: tuple[Tensor, ...]) -> None:
         """Nothing to read ahead."""
 
-    def fetch(self, indices: tuple[Tensor, ...]) -> Batch:
+    def fetch(self, indices: tuple[Tensor, ...], augment: bool = True) -> Batch:
         """Fresh points, as many as there are indices, from torch's default generator of the device."""
         count, device = len(indices[0]), self.centres.device
         modes = torch.randint(len(self.centres), (count,), device=device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -132,9 +131,8 @@ def private_randomness(seed: int | None = None) -> Iterator[None]:
 def real_images(dataset: Dataset, count: int | None, batch_size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Batches of real uint8 images of the first domain and their labels, the same ``count`` (all) in every call."""
     order = torch.randperm(dataset.facts.count[0], generator=torch.Generator().manual_seed(SEED))
-    for number, indices in enumerate(order[:count].split(batch_size)):
-        with private_randomness(SEED + number):  # fetching may flip
-            batch = dataset.fetch(tuple(indices % available for available in dataset.facts.count))
+    for indices in order[:count].split(batch_size):
+        batch = dataset.fetch(tuple(indices % available for available in dataset.facts.count), augment=False)
         yield quantise(batch.real), batch.condition
 
 
@@ -257,10 +255,7 @@ class Evaluation:
 
     def _remembered_moments(self, count: int) -> Moments:
         assert self._extractor is not None
-        # A look at the data themselves: flips and the like need not be part of the data set's fingerprint.
-        first, _ = next(real_images(self.dataset, min(count, 64), 64), (torch.empty(0, dtype=torch.uint8), None))
-        look = hashlib.sha256(first.cpu().numpy().tobytes()).hexdigest()
-        key = ("moments", self.dataset.facts.fingerprint, self._extractor.identity, count, look)
+        key = ("moments", self.dataset.facts.fingerprint, self._extractor.identity, count)
         return Moments(**remember(key, lambda: self._measure(count)))
 
     def _measure(self, count: int) -> dict[str, Tensor]:

@@ -85,6 +85,8 @@ def test_domains_flip_apart(tmp_path):
         Image.fromarray(ramp).save(tmp_path / name / "a.png")
     torch.manual_seed(0)
     zeros = torch.zeros(64, dtype=torch.int64)
+    a, b = unpaired(tmp_path, flip=True).fetch((zeros, zeros), augment=False).domains
+    assert torch.equal(a, a[:1].expand_as(a))
     a, b = unpaired(tmp_path, flip=True).fetch((zeros, zeros)).domains
     assert values(a) != values(b)
 

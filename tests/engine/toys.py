@@ -29,7 +29,7 @@ class Numbers:
     def place(self, device: str) -> None:
         self.samples = [samples.to(device) for samples in self.samples]
 
-    def fetch(self, indices: tuple[Tensor, ...]) -> Batch:
+    def fetch(self, indices: tuple[Tensor, ...], augment: bool = True) -> Batch:
         taken = [samples[index] for samples, index in zip(self.samples, indices, strict=True)]
         signs = [torch.randint(0, 2, (len(t), 1), device=t.device) * 2 - 1 for t in taken]
         return Batch(tuple(t * sign for t, sign in zip(taken, signs, strict=True)))

@@ -31,7 +31,7 @@ class FakeData:
     def prefetch(self, indices):
         pass
 
-    def fetch(self, indices):
+    def fetch(self, indices, augment=True):
         self.fetched += len(indices[0])
         return Batch((self.images[indices[0]],), None if self.labels is None else self.labels[indices[0]])
 
