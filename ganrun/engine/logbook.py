@@ -60,7 +60,8 @@ class Logbook:
         self._jsonl = (self.folder.path / "metrics.jsonl").open("a")
         self._writer = SummaryWriter(str(self.folder.path), purge_step=trainer.step + 1 if trainer.step else None)
         # only the session's own summaries: with an experiment summary TensorBoard would show one run's columns for all
-        _, start, self._end = hparams(flatten(self.config), {})
+        settings = {name: value for name, value in self.config.items() if name not in ("run", "name")}
+        _, start, self._end = hparams(flatten(settings), {})
         self._writer._get_file_writer().add_summary(start)
         self._writer.add_text("config", "```yaml\n" + self._config_text() + "\n```", trainer.step)
         total = trainer.stage_start + trainer.settings.steps
