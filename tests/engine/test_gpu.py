@@ -1,0 +1,41 @@
+"""What only a CUDA device can show."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from toys import make_game, make_trainer, same
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+def state_after(steps, checkpoint=None, **changes):
+    trainer = make_trainer(steps, checkpoint=checkpoint, device="cuda", **changes)
+    trainer.fit(make_game())
+    return trainer.state_dict()
+
+
+def test_trains_and_resumes_on_cuda():
+    whole = state_after(8)
+    resumed = state_after(8, checkpoint=state_after(5))
+    assert whole["game"]["critic.head.weight"].device.type == "cpu"
+    torch.testing.assert_close(resumed["game"], whole["game"])
+    assert same(resumed["position"], whole["position"])
+
+
+def test_bf16_is_the_default_where_the_card_has_units():
+    trainer = make_trainer(1, device="cuda", precision="auto")
+    assert trainer.precision == ("bf16" if torch.cuda.get_device_capability() >= (8, 0) else "fp32")
+
+
+def test_a_step_does_not_wait_for_the_device():
+    trainer = make_trainer(4, device="cuda")
+    trainer.fit(make_game())  # lazy initialisation may synchronise
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        trainer.play_step(trainer.stage.game)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
