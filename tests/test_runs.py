@@ -31,10 +31,14 @@ SMALL = {
     "cgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "mlp": ["model.generator.widths=[16,16]", "model.discriminator.widths=[16]"],
     "toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16]"],
-    "infogan": ["model.generator.width=4", "model.generator.hidden=16"]
-    + ["model.discriminator.width=4", "model.discriminator.hidden=16", "model.discriminator.code_hidden=8"],
-    "cyclegan": ["model.a_to_b.width=4", "model.a_to_b.blocks=1", "model.pool_size=3"]
-    + ["model.discriminator_a.width=4", "model.discriminator_a.layers=1"],
+    "infogan": [
+        *("model.generator.width=4", "model.generator.hidden=16", "model.discriminator.width=4"),
+        *("model.discriminator.hidden=16", "model.discriminator.code_hidden=8"),
+    ],
+    "cyclegan": [
+        *("model.a_to_b.width=4", "model.a_to_b.blocks=1", "model.pool_size=3"),
+        *("model.discriminator_a.width=4", "model.discriminator_a.layers=1"),
+    ],
     "singan": ["model.max_size=40", "model.width=4"],
 }
 QUIET = ["evaluation=none", "trainer.picture_samples=4", "trainer.log_every_steps=1", "trainer.device=cpu"]

@@ -223,4 +223,3 @@ def failure_summary() -> Any:
     ).SerializeToString()
     metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="hparams", content=content))
     return Summary(value=[Summary.Value(tag="_hparams_/session_end_info", metadata=metadata)])
-

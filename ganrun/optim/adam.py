@@ -11,7 +11,11 @@ from ganrun.core.arguments import NonNegative, Positive
 
 
 def adam(
-    parameters: Iterable[nn.Parameter], lr: Positive, betas: tuple[float, float], eps: Positive, weight_decay: NonNegative
+    parameters: Iterable[nn.Parameter],
+    lr: Positive,
+    betas: tuple[float, float],
+    eps: Positive,
+    weight_decay: NonNegative,
 ) -> torch.optim.Optimizer:
     """Fused Adam.
 

@@ -7,8 +7,8 @@ import io
 
 import pytest
 import torch
-from toys import OPTIMIZER, Duel, Numbers, Pyramid, make_game, make_trainer, player_settings, same
 from torch import nn
+from toys import OPTIMIZER, Duel, Numbers, Pyramid, make_game, make_trainer, player_settings, same
 
 from ganrun.core.errors import ConfigError
 from ganrun.core.schedules import linear
