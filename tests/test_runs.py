@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,8 +23,9 @@ from ganrun.config import launch
 from ganrun.config.paths import conf_folder, register_resolvers
 from ganrun.config.sample import sample
 from ganrun.config.validate import validate
-from ganrun.core.errors import GanrunError
+from ganrun.core.errors import ConfigError, GanrunError, RunError
 from ganrun.engine.checkpoint import read_checkpoint
+from ganrun.engine.logbook import Logbook
 
 CONF = conf_folder()
 SMALL = {
@@ -149,6 +152,10 @@ def test_every_model_is_covered():
 @pytest.mark.parametrize("technique", options("technique"))
 def test_every_technique_plays(tmp_path, game_overrides, technique):
     assert play(tmp_path, *game_overrides("dcgan"), f"technique=[{technique}]", "trainer.steps=2")["step"] == 2
+
+
+def test_conditional_mlp_plays(tmp_path, game_overrides):
+    assert play(tmp_path, *game_overrides("mlp"), "model.conditional=true", "trainer.steps=2")["step"] == 2
 
 
 @pytest.mark.parametrize("optimizer", options("optimizer"))
@@ -282,11 +289,48 @@ def test_bf16_networks_train_and_losses_stay_float32(tmp_path, game_overrides):
     assert not same(result(state), result(whole))
 
 
-def test_data_that_do_not_fit_are_refused_before_training(tmp_path, pictures):
+def test_images_of_a_size_that_the_networks_cannot_make_are_refused(tmp_path, pictures):
     config = config_of("dataset=image_folder", f"dataset.path={pictures}", "dataset.size=24", *QUIET)
-    with pytest.raises((GanrunError, ValueError), match="24"):
+    with pytest.raises(ConfigError, match=r"model\.generator: DCGAN makes square images .* got 24"):
         launch.train(config, tmp_path)
     assert not list(tmp_path.glob("checkpoints/*"))
+
+
+def test_networks_for_square_images_say_so(tmp_path):
+    from PIL import Image
+
+    (tmp_path / "wide").mkdir()
+    for number in range(3):
+        Image.new("RGB", (32, 16), (number, 0, 0)).save(tmp_path / "wide" / f"{number}.png")
+    config = config_of("dataset=image_folder", f"dataset.path={tmp_path / 'wide'}", "dataset.crop=none", *QUIET)
+    with pytest.raises(ConfigError, match=r"model.generator: .* needs square images, and these are 32x16"):
+        launch.train(config, tmp_path / "run")
+
+
+def test_other_data_under_the_same_path_are_refused(tmp_path, pictures):
+    shutil.copytree(pictures, tmp_path / "pictures")
+    overrides = ["dataset=image_folder", f"dataset.path={tmp_path / 'pictures'}", *SMALL["dcgan"], *QUIET]
+    overrides += ["trainer.batch_size=4"]
+    play(tmp_path / "run", *overrides, "trainer.steps=1")
+    next((tmp_path / "pictures").rglob("*.png")).unlink()
+    with pytest.raises(RunError, match="the data are not those that"):
+        launch.train(config_of(*overrides, "trainer.steps=2"), tmp_path / "run")
+
+
+def test_a_run_cannot_be_shortened(tmp_path, game_overrides):
+    play(tmp_path, *game_overrides("mlp"), "trainer.steps=3")
+    with pytest.raises(RunError, match=r"has had 3 steps, and trainer.steps=2 would go back"):
+        launch.train(config_of(*game_overrides("mlp"), "trainer.steps=2"), tmp_path)
+
+
+def test_a_full_disk_is_told_and_marked(tmp_path, game_overrides, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device", "metrics.jsonl")
+
+    monkeypatch.setattr(Logbook, "add_scalars", full)
+    with pytest.raises(RunError, match=r"cannot write metrics.jsonl: the disk is full. Mend that and go on"):
+        play(tmp_path, *game_overrides("mlp"), "trainer.steps=2")
+    assert json.loads((tmp_path / "status.json").read_text())["status"] == "failed"
 
 
 def command(*overrides: str, **environment: str) -> subprocess.Popen[str]:
@@ -296,6 +340,7 @@ def command(*overrides: str, **environment: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        start_new_session=True,
     )
 
 
@@ -344,6 +389,20 @@ def test_two_processes_train_one_folder(tmp_path, game_overrides):
     assert "finished at step 4" in (run / "run.log").read_text()
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4]
+
+
+def test_ctrl_c_in_a_terminal_stops_all_processes_once(tmp_path, game_overrides):
+    """A terminal sends SIGINT to the whole group."""
+    run = tmp_path / "run"
+    process = command(*game_overrides("mlp"), f"run={run}", "trainer.devices=2", "trainer.steps=100000")
+    wait_for(run / "metrics.jsonl", r'"step": \d\d', process)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    status = json.loads((run / "status.json").read_text())
+    assert status["status"] == "stopped"
+    assert (run / "checkpoints" / f"step_{status['step']:08d}.pt").exists()
 
 
 def test_finished_run_says_so_and_can_be_extended(tmp_path, game_overrides):

@@ -8,10 +8,11 @@ import inspect
 from typing import Any
 
 from ganrun.config.targets import describe
+from ganrun.core.errors import ConfigError, Problem
 from ganrun.core.facts import Facts
 
 
-def build(node: Any, context: dict[str, Any] | None = None, partial: bool = False) -> Any:
+def build(node: Any, context: dict[str, Any] | None = None, partial: bool = False, path: str = "") -> Any:
     """Build a configuration node and everything below it.
 
     Args:
@@ -19,21 +20,32 @@ def build(node: Any, context: dict[str, Any] | None = None, partial: bool = Fals
             and with ``_partial_: true`` a function that waits for its last arguments.
         context: values handed to every target that has a parameter of that name which the node leaves out.
         partial: leave the outermost call to the caller.
+        path: dotted path of the node, for messages.
 
     Raises:
-        ConfigError: a ``_target_`` outside the packages that a run may build from.
+        ConfigError: a ``_target_`` outside the packages that a run may build from, or a value that its constructor
+            refuses (``ValueError``).
     """
     if isinstance(node, list):
-        return [build(item, context) for item in node]
+        return [build(item, context, path=f"{path}.{index}") for index, item in enumerate(node)]
     if not isinstance(node, dict):
         return node
-    arguments = {name: build(value, context) for name, value in node.items() if name not in ("_target_", "_partial_")}
+    arguments = {
+        name: build(value, context, path=f"{path}.{name}" if path else name)
+        for name, value in node.items()
+        if name not in ("_target_", "_partial_")
+    }
     if "_target_" not in node:
         return arguments
     target = locate(node["_target_"])
     wanted = inspect.signature(target).parameters
     arguments = {name: value for name, value in (context or {}).items() if name in wanted} | arguments
-    return functools.partial(target, **arguments) if partial or node.get("_partial_") else target(**arguments)
+    if partial or node.get("_partial_"):
+        return functools.partial(target, **arguments)
+    try:
+        return target(**arguments)
+    except ValueError as error:
+        raise ConfigError([Problem(path, str(error))]) from None
 
 
 def locate(path: str) -> Any:

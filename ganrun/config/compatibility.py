@@ -30,7 +30,7 @@ def check(config: dict[str, Any]) -> list[Problem]:
 
 def check_facts(config: dict[str, Any], facts: Facts) -> list[Problem]:
     """Everything that hangs on what the data turned out to be."""
-    return list(_unmet(config, facts.provides))
+    return [*_unmet(config, facts.provides), *_not_square(config, facts)]
 
 
 def resolve_auto(config: dict[str, Any]) -> list[str]:
@@ -43,8 +43,12 @@ def resolve_auto(config: dict[str, Any]) -> list[str]:
     forbidding = _forbidding(config)
     for path, node, _ in _discriminators(config):
         if node.get("norm") == "auto":
-            node["norm"] = "none" if forbidding else "batch"
-            reason = f"{_name(forbidding[0])} takes gradients of single samples" if forbidding else "the usual choice"
+            if forbidding:
+                node["norm"], reason = "none", f"{_name(forbidding[0])} takes gradients of single samples"
+            elif node.get("spectral") is True:
+                node["norm"], reason = "none", "a gain of batch norm would undo spectral normalisation"
+            else:
+                node["norm"], reason = "batch", "the usual choice"
             lines.append(f"{path}.norm: auto -> {node['norm']} ({reason})")
     return lines
 
@@ -63,6 +67,16 @@ def _unmet(config: dict[str, Any], provided: frozenset[str]) -> Iterator[Problem
     if conditional is not None and "labels" not in provided:
         remedy = f"Set {conditional}.conditional=false or choose labelled data."
         yield Problem(f"{conditional}.conditional", f"a conditional model needs labels, but {given}", remedy)
+
+
+def _not_square(config: dict[str, Any], facts: Facts) -> Iterator[Problem]:
+    """Networks that are made for one side length, before images that have two."""
+    if facts.kind != "images" or facts.shape[1] == facts.shape[2]:
+        return
+    for path, node, target in _nodes(config.get("model"), "model"):
+        if "size" in (target.parameters or {}) and "size" not in node:
+            cause = f"{target.path} needs square images, and these are {facts.shape[2]}x{facts.shape[1]}"
+            yield Problem(path, cause, "Set dataset.size with dataset.crop=center.")
 
 
 def _remedy(path: str, trait: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -14,13 +15,13 @@ from torch import Tensor
 
 from ganrun.config.build import build, data_context
 from ganrun.config.compatibility import check_facts, resolve_auto
-from ganrun.core.errors import ConfigError, GanrunError
+from ganrun.core.errors import ConfigError, GanrunError, RunError
 from ganrun.core.facts import Facts
 from ganrun.core.types import Dataset, parameter_count
 from ganrun.engine import checkpoint, distributed
 from ganrun.engine.checkpoint import Checkpoints
 from ganrun.engine.evaluator import Evaluator
-from ganrun.engine.folder import RunFolder
+from ganrun.engine.folder import RunFolder, disk_trouble
 from ganrun.engine.logbook import Logbook
 from ganrun.engine.painter import Painter
 from ganrun.engine.player import OptimizerFactory
@@ -72,9 +73,12 @@ def spawn(config: dict[str, Any], folder: Path, devices: int) -> float | None:
         try:
             while not processes.join():
                 pass
-        except mp.ProcessRaisedException:
-            if results.empty():  # otherwise the main process says better what went wrong
-                raise
+        except (mp.ProcessRaisedException, mp.ProcessExitedException) as error:
+            if stopped.signal:
+                stopped.raise_for_caller()
+            if results.empty():  # otherwise the main process has said what came of it
+                reason = str(error).strip().splitlines()[-1]
+                raise RunError(f"a process died ({reason}). Go on with: ganrun run={folder}") from error
     outcome = results.get()
     if stopped.signal:
         stopped.raise_for_caller()
@@ -85,20 +89,20 @@ def spawn(config: dict[str, Any], folder: Path, devices: int) -> float | None:
 
 def _rank(rank: int, devices: int, address: dict[str, str], config: dict[str, Any], folder: Path, results: Any) -> None:
     """One of the processes that :func:`spawn` starts."""
+    os.setpgrp()  # a terminal's Ctrl-C reaches the parent only, which asks every process once
     os.environ |= address | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(devices)}
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and asks with SIGTERM
     if rank == 0:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         file = logging.FileHandler(folder / "run.log")
-        file.setFormatter(logging.Formatter("[%(asctime)s][%(levelname)s] %(message)s"))
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logging.getLogger().addHandler(file)
     outcome: Any = None
     try:
         outcome = train(config, folder)
     except GanrunError as error:
         outcome = error
-    except SystemExit:
-        pass
+    except (SystemExit, KeyboardInterrupt):
+        pass  # stopped as asked
     if rank == 0:
         results.put(outcome)
 
@@ -106,16 +110,17 @@ def _rank(rank: int, devices: int, address: dict[str, str], config: dict[str, An
 def train_in_process(config: dict[str, Any], folder: RunFolder) -> float | None:
     """Train with this process as one of those that the process group names."""
     if not distributed.is_main():
+        logging.disable()  # the main process tells what happens
         return _train(config, folder)
     with folder.locked():
         try:
             return _train(config, folder)
-        except GanrunError as error:
-            folder.write_status("failed", last_step(folder), str(error))
-            raise
         except Exception as error:
-            folder.write_status("failed", last_step(folder), f"{type(error).__name__}: {error}")
-            raise
+            told = disk_trouble(error, f"Mend that and go on with: ganrun run={folder.path}") or error
+            reason = str(told) if isinstance(told, GanrunError) else f"{type(told).__name__}: {told}"
+            with contextlib.suppress(OSError):  # where nothing can be written, the message must do
+                folder.write_status("failed", last_step(folder), reason)
+            raise told from (error if told is error else None)
 
 
 def last_step(folder: RunFolder) -> int:
@@ -128,10 +133,13 @@ def _train(config: dict[str, Any], folder: RunFolder) -> float | None:
     settings = TrainerSettings(**config["trainer"])
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    dataset = distributed.local_work_first(lambda: build(config["dataset"]))
+    dataset = distributed.local_work_first(lambda: build(config["dataset"], path="dataset"))
     log.info("data: %s", dataset.facts.description)
     game = make_game(config, dataset.facts, the_image(dataset))
     state = distributed.local_work(lambda: checkpoint.newest(folder))
+    if state is not None:
+        check_same_data(state, dataset, folder)
+        check_not_backwards(state, settings.steps, folder)
     if state is not None and folder.status() == "finished" and state["config"]["trainer"]["steps"] == settings.steps:
         log.info("%s has had its %d steps; extend it with trainer.steps=N", folder.path, settings.steps)
         best: float | None = state["best"].get("value")
@@ -160,6 +168,34 @@ def _train(config: dict[str, Any], folder: RunFolder) -> float | None:
     return fit(trainer, game, folder, logbook, checkpoints)
 
 
+def check_same_data(state: dict[str, Any], dataset: Dataset, folder: RunFolder) -> None:
+    """A run goes on with the data it began with.
+
+    Raises:
+        RunError: the data have another fingerprint.
+    """
+    before = state["facts"]
+    if before["fingerprint"] != dataset.facts.fingerprint:
+        raise RunError(
+            f"the data are not those that {folder.path} was trained on: it had {before['description']}; "
+            f"now there are {dataset.facts.description}. Bring them back, or start a new run."
+        )
+
+
+def check_not_backwards(state: dict[str, Any], steps: int, folder: RunFolder) -> None:
+    """A run cannot be shortened.
+
+    Raises:
+        RunError: the stage has had more than ``steps`` already.
+    """
+    had = state["step"] - state["stage_start"]
+    if had > steps:
+        raise RunError(
+            f"{folder.path} has had {had} steps, and trainer.steps={steps} would go back. Ask for {had} or more; "
+            f"pictures of an earlier state: ganrun sample run={folder.path} step=N"
+        )
+
+
 def fit(trainer: Trainer, game: Game, folder: RunFolder, logbook: Logbook, checkpoints: Checkpoints) -> float | None:
     """Train, and leave the folder in a state that says how it ended."""
     finished = False
@@ -167,17 +203,18 @@ def fit(trainer: Trainer, game: Game, folder: RunFolder, logbook: Logbook, check
     def ask() -> None:
         trainer.stop_requested = True
 
-    try:
-        with stop_on_signals(ask) as request:
+    with stop_on_signals(ask) as request:
+        try:
             trainer.fit(game)
             finished = True
-    except Stopped:
-        checkpoints.save(trainer)
-        log.warning("stopped at step %d; go on with: ganrun run=%s", trainer.step, folder.path)
-    finally:
-        logbook.close(finished)
-    if distributed.is_main():
-        folder.write_status("finished" if finished else "stopped", trainer.step)
+        except Stopped:
+            checkpoints.save(trainer)
+            log.warning("stopped at step %d; go on with: ganrun run=%s", trainer.step, folder.path)
+        finally:
+            with contextlib.suppress(OSError):  # on a full disk the first error is the one to tell
+                logbook.close(finished)
+        if distributed.is_main():
+            folder.write_status("finished" if finished else "stopped", trainer.step)
     if not finished:
         request.raise_for_caller()
     log.info("finished at step %d: %s", trainer.step, folder.path)
@@ -200,8 +237,8 @@ def make_game(config: dict[str, Any], facts: Facts, image: Tensor | None) -> Gam
     for line in resolve_auto(config):
         log.info(line)
     reseed("networks", config["seed"])
-    context = data_context(facts) | {"image": image, "objective": build(config["loss"])}
-    game: Game = build(config["model"], context)
+    context = data_context(facts) | {"image": image, "objective": build(config["loss"], path="loss")}
+    game: Game = build(config["model"], context, path="model")
     return game
 
 
@@ -212,14 +249,14 @@ def the_image(dataset: Dataset) -> Tensor | None:
 
 def make_optimizers(config: dict[str, Any]) -> dict[str, OptimizerFactory]:
     """Player -> function that makes its optimizer from parameters."""
-    return {name: build(node, partial=True) for name, node in config["optimizer"].items()}
+    return {name: build(node, partial=True, path=f"optimizer.{name}") for name, node in config["optimizer"].items()}
 
 
 def make_player_settings(config: dict[str, Any]) -> dict[str, PlayerSettings]:
     """Player -> schedule, clipping, averaging."""
     settings = {}
     for name, node in config["player"].items():
-        built = build(node)
+        built = build(node, path=f"player.{name}")
         average = None if built["ema"] is None else AverageSettings(**built["ema"])
         settings[name] = PlayerSettings(**(built | {"ema": average}))
     return settings
@@ -227,18 +264,20 @@ def make_player_settings(config: dict[str, Any]) -> dict[str, PlayerSettings]:
 
 def make_evaluation(config: dict[str, Any]) -> EvaluationSettings:
     """Metrics, their feature extractor and their interval."""
-    return EvaluationSettings(**build(config["evaluation"]))
+    return EvaluationSettings(**build(config["evaluation"], path="evaluation"))
 
 
 def announce(trainer: Trainer, game: Game, folder: RunFolder, state: dict[str, Any] | None) -> None:
     """Say what is about to happen."""
-    if state is not None:
+    if state is None:
+        log.info("new run: %s", folder.path)
+    else:
         log.info("going on from step %d of %s", state["step"], folder.path)
     sizes = ", ".join(
         f"{name} {parameter_count(child):,}" for name, child in game.named_children() if parameter_count(child)
     )
     log.info("%s%s", type(game).__name__, f": {sizes} parameters" if sizes else "")
-    log.info("%s, %s, seed %d -> %s", device_name(trainer.device), trainer.precision, trainer.seed, folder.path)
+    log.info("%s, %s, seed %d", device_name(trainer.device), trainer.precision, trainer.seed)
 
 
 def device_name(device: torch.device) -> str:

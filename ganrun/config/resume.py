@@ -34,7 +34,7 @@ MAY_CHANGE = (
 )
 """What a run that goes on may change without becoming another run; the data's fingerprint is compared apart."""
 
-_LEFT_BY_A_FAILED_START = {"run.log", ".lock"}
+_LEFT_BY_A_FAILED_START = {"run.log", ".lock", "status.json"}
 
 
 def resolve(config: DictConfig, overrides: list[str]) -> dict[str, Any]:

@@ -53,8 +53,9 @@ def sample(settings: dict[str, Any]) -> Path:
         game.latent = truncate(game.latent, settings["truncation"])
     if game.translates:
         assert dataset is not None
-        options["condition"] = dataset.examples(settings["count"]).real
-    name = f"step_{state['step']:08d}_seed_{settings['seed']}"
+        real = dataset.examples(settings["count"]).real
+        options["condition"] = real[torch.arange(settings["count"]) % len(real)]
+    name = file_name(state["step"], settings)
     output = settings["output"] and Path(settings["output"])
     with torch.no_grad(), fixed_seed("sample", settings["seed"]):
         if settings["files"] == "single":
@@ -65,6 +66,12 @@ def sample(settings: dict[str, Any]) -> Path:
             draw_one_picture(game, settings["count"], options, dataset, where)
     log.info("%d samples of step %d -> %s", settings["count"], state["step"], where)
     return where
+
+
+def file_name(step: int, settings: dict[str, Any]) -> str:
+    """Unlike settings make unlike names, so that no earlier picture is lost."""
+    given = {key: settings[key] for key in ("count", "seed", "truncation", *OPTIONS) if settings[key] is not None}
+    return "_".join([f"step_{step:08d}", *(f"{key}_{value}" for key, value in given.items())])
 
 
 def load_game(state: dict[str, Any], needs_data: bool) -> tuple[Game, Dataset | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import logging
 import os
 import pickle
@@ -14,7 +14,7 @@ import torch
 
 from ganrun.core.errors import RunError
 from ganrun.engine import distributed
-from ganrun.engine.folder import RunFolder, versions
+from ganrun.engine.folder import DISK_TROUBLE, RunFolder, versions
 from ganrun.engine.logbook import Logbook
 from ganrun.engine.trainer import Trainer
 
@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 
 FORMAT = 1
 UNREADABLE = (OSError, RuntimeError, EOFError, KeyError, ValueError, zipfile.BadZipFile, pickle.UnpicklingError)
+
+
+class DamagedError(RunError):
+    """A checkpoint that cannot be read."""
 
 
 class Checkpoints:
@@ -76,11 +80,10 @@ class Checkpoints:
         try:
             write_checkpoint(path, state)
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            cause = "the disk is full" if full else f"{error.strerror or error}"
+            cause = DISK_TROUBLE.get(error.errno or 0) or error.strerror or error
             raise RunError(
                 f"cannot write {path}: {cause}. {self.folder.last_good()} "
-                f"{'Free some space' if full else 'Mend that'} and resume with: ganrun run={self.folder.path}"
+                f"Mend that and go on with: ganrun run={self.folder.path}"
             ) from None
         self._prune(state["best"].get("step"))
 
@@ -127,7 +130,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         if state["format"] > FORMAT:
             raise RunError(f"{path} was written by a newer ganrun ({state['versions']['ganrun']}). Update ganrun.")
     except UNREADABLE as error:
-        raise RunError(f"{path} is damaged ({str(error).splitlines()[0]}). Use an earlier step.") from None
+        reason = str(error).splitlines()[0].split(". ")[0]
+        raise DamagedError(f"{path} is damaged ({reason}). Use an earlier step.") from None
     return state
 
 
@@ -146,8 +150,10 @@ def newest(folder: RunFolder) -> dict[str, Any] | None:
     for path in reversed(paths):
         try:
             return read_checkpoint(path)
-        except RunError as error:
+        except DamagedError as error:
             log.warning("%s Falling back to the one before it.", error)
+            with contextlib.suppress(OSError):  # set aside, so that it is neither counted nor lost
+                path.rename(path.with_suffix(".damaged"))
     if paths:
         raise RunError(
             f"none of the {len(paths)} checkpoints in {folder.checkpoints} can be read. Start again in a new folder."

@@ -85,11 +85,11 @@ def gather(value: Any) -> list[Any]:
     return values
 
 
-def any_process(flag: bool, device: torch.device) -> bool:
+def any_process(flag: bool) -> bool:
     """Whether ``flag`` is set in any process."""
     if world_size() == 1:
         return flag
-    value: Tensor = torch.tensor(int(flag), device=device)
+    value: Tensor = torch.tensor(int(flag))  # on the CPU: asking a GPU would wait for it
     dist.all_reduce(value, dist.ReduceOp.MAX)
     return bool(value.item())
 
@@ -111,11 +111,10 @@ def local_work(function: Callable[[], Any]) -> Any:
 
 
 def local_work_first(function: Callable[[], Any]) -> Any:
-    """Run ``function`` on the main process, then on the others, which find its results cached."""
-    if is_main():
-        result = function()
-    if world_size() > 1:
-        dist.barrier()
-    if not is_main():
-        result = function()
-    return result
+    """Run ``function`` on the main process, then on the others, which find its results cached.
+
+    An error of the main process is raised everywhere.
+    """
+    results: list[Any] = []
+    local_work(lambda: results.append(function()))
+    return results[0] if is_main() else function()

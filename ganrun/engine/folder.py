@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -19,6 +20,14 @@ from omegaconf import OmegaConf
 from ganrun import __version__
 from ganrun.core.errors import RunError
 from ganrun.core.facts import Facts
+
+DISK_TROUBLE = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "no permission",
+    errno.EPERM: "no permission",
+}
 
 
 class RunFolder:
@@ -66,9 +75,11 @@ class RunFolder:
         write_atomically(self.path / "status.json", json.dumps(state | ({"reason": reason} if reason else {})) + "\n")
 
     def status(self) -> str:
-        """What :meth:`write_status` recorded last; empty for a new folder."""
-        path = self.path / "status.json"
-        return str(json.loads(path.read_text())["status"]) if path.exists() else ""
+        """What :meth:`write_status` recorded last; empty where nothing can be read."""
+        try:
+            return str(json.loads((self.path / "status.json").read_text())["status"])
+        except (OSError, ValueError, KeyError):
+            return ""
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Record the resolved configuration."""
@@ -84,6 +95,14 @@ class RunFolder:
             "data": {"description": facts.description, "fingerprint": facts.fingerprint, "count": list(facts.count)},
         }
         write_atomically(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
+
+
+def disk_trouble(error: Exception, remedy: str) -> RunError | None:
+    """A full or read-only disk, told for the reader; ``None`` for any other error."""
+    if not isinstance(error, OSError) or error.errno not in DISK_TROUBLE:
+        return None
+    where = f"{error.filename}: " if error.filename else ""
+    return RunError(f"cannot write {where}{DISK_TROUBLE[error.errno]}. {remedy}")
 
 
 def versions() -> dict[str, str]:

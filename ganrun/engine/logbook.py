@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 LINE_EVERY_SECONDS = 10.0
 NON_FINITE_REMEDY = (
-    "Lower the learning rate, clip gradients (technique=[gradient_clipping]) or use trainer.precision=fp32."
+    "Start a new run with lower learning rates, technique=[gradient_clipping] or trainer.precision=fp32."
 )
 
 

@@ -76,7 +76,12 @@ class Trainer:
         self._finished: list[dict[str, Any]] = [] if checkpoint is None else checkpoint["finished"]
         dataset.place(str(self.device))
         processes = distributed.world_size()
-        micro_batch = settings.batch_size // (processes * settings.accumulate)
+        micro_batch, left = divmod(settings.batch_size, processes * settings.accumulate)
+        if left:
+            raise RunError(
+                f"trainer.batch_size={settings.batch_size} cannot be shared by {processes} processes x "
+                f"{settings.accumulate} micro-batches. Use a multiple of {processes * settings.accumulate}."
+            )
         self.stream = Stream(dataset, micro_batch, seed, distributed.rank(), processes)
 
     def fit(self, game: Game) -> None:
@@ -96,7 +101,7 @@ class Trainer:
             while self.step < self.stage_start + self.settings.steps:
                 self.play_step(stage.game)
                 self.ask("after_step")
-                if distributed.any_process(self.stop_requested, self.device):
+                if distributed.any_process(self.stop_requested):
                     raise Stopped
             self._finished.append(cpu_state(stage.game))
         self._finished.pop()  # the last stage can go on, so checkpoints keep it as the current one

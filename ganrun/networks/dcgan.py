@@ -80,7 +80,7 @@ class Discriminator(nn.Module):
     Args:
         width: channels after the first layer; they double at every halving of the resolution.
         norm: normalisation of every layer but the first and the last. ``auto`` becomes ``batch``, or ``none`` when
-            the loss takes gradients with respect to single samples.
+            the loss takes gradients with respect to single samples or ``spectral`` is set.
         spectral: whether all weights are spectrally normalised.
         conditional: whether class labels enter as constant planes.
         size: side of the image in pixels, 4·2^k.

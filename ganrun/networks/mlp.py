@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ganrun.core.arguments import PositiveInt
 from ganrun.core.types import DiscriminatorOutput
+from ganrun.networks.layers.condition import append_to_latent
 
 
 def _activation(name: str) -> nn.Module:
@@ -25,9 +26,11 @@ class Generator(nn.Module):
         norm: ``batch``: batch norm in every hidden layer but the first; ``none``.
         activation: of the hidden layers.
         output: ``tanh`` for images in [-1, 1], ``linear`` for unbounded points.
+        conditional: whether class labels are appended to z.
         shape: shape of one sample, ``(channels, height, width)`` or ``(2,)``.
+        classes: classes of the data; used when ``conditional``.
 
-    Shapes: ``[B, latent_size]`` -> ``[B, *shape]``.
+    Shapes: ``[B, latent_size]`` (and ``[B]`` labels) -> ``[B, *shape]``.
     """
 
     def __init__(
@@ -37,12 +40,15 @@ class Generator(nn.Module):
         norm: Literal["batch", "none"],
         activation: Literal["relu", "leaky_relu"],
         output: Literal["tanh", "linear"],
+        conditional: bool,
         shape: tuple[int, ...],
+        classes: int,
     ) -> None:
         super().__init__()
+        self.classes = classes if conditional else 0
         self.shape = tuple(shape)
         layers: list[nn.Module] = []
-        for index, (narrow, wide) in enumerate(zip([latent_size, *widths], widths, strict=False)):
+        for index, (narrow, wide) in enumerate(zip([latent_size + self.classes, *widths], widths, strict=False)):
             layers.append(nn.Linear(narrow, wide))
             if norm == "batch" and index > 0:
                 layers.append(nn.BatchNorm1d(wide))
@@ -53,7 +59,7 @@ class Generator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self.layers(z).unflatten(1, self.shape)
+        return self.layers(append_to_latent(z, condition, self.classes)).unflatten(1, self.shape)
 
 
 class Discriminator(nn.Module):
@@ -62,16 +68,24 @@ class Discriminator(nn.Module):
     Args:
         widths: units of the hidden layers.
         activation: of the hidden layers.
+        conditional: whether class labels are appended to the sample.
         shape: shape of one sample.
+        classes: classes of the data; used when ``conditional``.
 
-    Shapes: ``[B, *shape]`` -> scores ``[B]``; features: the activations of every hidden layer.
+    Shapes: ``[B, *shape]`` (and ``[B]`` labels) -> scores ``[B]``; features: the activations of every hidden layer.
     """
 
     def __init__(
-        self, widths: Sequence[PositiveInt], activation: Literal["relu", "leaky_relu"], shape: tuple[int, ...]
+        self,
+        widths: Sequence[PositiveInt],
+        activation: Literal["relu", "leaky_relu"],
+        conditional: bool,
+        shape: tuple[int, ...],
+        classes: int,
     ) -> None:
         super().__init__()
-        sizes = [math.prod(shape), *widths]
+        self.classes = classes if conditional else 0
+        sizes = [math.prod(shape) + self.classes, *widths]
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.Linear(narrow, wide), _activation(activation))
             for narrow, wide in zip(sizes, widths, strict=False)
@@ -80,7 +94,7 @@ class Discriminator(nn.Module):
 
     def forward(self, samples: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         features = []
-        hidden = samples.flatten(1)
+        hidden = append_to_latent(samples.flatten(1), condition, self.classes)
         for block in self.blocks:
             hidden = block(hidden)
             features.append(hidden)

@@ -55,7 +55,7 @@ def test_a_value_equal_to_the_default_is_applied_too(folder, composed):
 
 
 def test_the_command_line_that_made_the_run_may_be_typed_again(folder):
-    assert asked(folder, "loss=hinge", "model=dcgan", "optimizer.generator.lr=3e-4")["trainer"]["steps"] == 50
+    assert asked(folder, "loss=hinge", "model=dcgan_small", "optimizer.generator.lr=3e-4")["trainer"]["steps"] == 50
 
 
 def test_anything_else_is_refused_and_listed(folder):

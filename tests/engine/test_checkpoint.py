@@ -101,6 +101,7 @@ def test_damaged_newest_falls_back_with_a_warning(folder, caplog, damage):
         state = newest(folder)
     assert state["step"] == 9
     assert "step_00000012.pt is damaged" in caplog.text
+    assert names(folder) == ["step_00000006.pt", "step_00000009.pt"][-1:]
     assert same(fit(folder, checkpoint=state).state_dict()["game"], fit(folder).state_dict()["game"])
 
 
@@ -125,7 +126,7 @@ def test_full_disk_names_the_last_good_checkpoint(folder, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoint.os, "fsync", full)
-    with pytest.raises(RunError, match=r"the disk is full. The last good checkpoint is .*step_00000006.pt. Free some"):
+    with pytest.raises(RunError, match=r"the disk is full. The last good checkpoint is .*step_00000006.pt. Mend"):
         fit(folder, steps=9, checkpoint=read_checkpoint(folder.checkpoints / "step_00000006.pt"))
     assert not list(folder.checkpoints.glob("*.part"))
     assert read_checkpoint(folder.checkpoints / "step_00000006.pt")["step"] == 6
@@ -141,7 +142,9 @@ def test_broken_loss_names_step_term_and_last_good_checkpoint(folder):
 
     logbook = Logbook(folder, 5, {})
     trainer = make_trainer(12, helpers=[logbook, Checkpoints(folder, 3, 5, {}, logbook)])
-    with pytest.raises(RunError, match=r"loss/generator/adversarial became nan at step 8. .*step_00000006.pt. Lower"):
+    with pytest.raises(
+        RunError, match=r"loss/generator/adversarial became nan at step 8. .*step_00000006.pt. Start a new run"
+    ):
         trainer.fit(Broken())
     logbook.close(False)
     assert names(folder) == ["step_00000003.pt", "step_00000006.pt"]

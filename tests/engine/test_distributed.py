@@ -63,7 +63,7 @@ def gradients(rank):
     parameter.grad = torch.full((3,), float(rank))
     other.grad = torch.full((2, 2), 10.0 * rank)
     distributed.average_gradients([parameter, other, unused])
-    return [parameter.grad, other.grad, distributed.any_process(rank == 1, torch.device("cpu"))]
+    return [parameter.grad, other.grad, distributed.any_process(rank == 1)]
 
 
 def test_ranks_end_with_identical_weights_from_different_data(tmp_path):

@@ -89,8 +89,8 @@ def test_spectral_normalisation_bounds_every_layer():
     ],
 )
 def test_mlp_parameter_counts(shape, generator_count, discriminator_count):
-    make = MLPGenerator(100, [128, 256, 512, 1024], "batch", "leaky_relu", "tanh", shape)
-    judge = MLPDiscriminator([512, 256], "leaky_relu", shape)
+    make = MLPGenerator(100, [128, 256, 512, 1024], "batch", "leaky_relu", "tanh", False, shape, 10)
+    judge = MLPDiscriminator([512, 256], "leaky_relu", False, shape, 10)
     assert (parameter_count(make), parameter_count(judge)) == (generator_count, discriminator_count)
     images = make(torch.randn(2, 100))
     assert images.shape == (2, *shape)
@@ -98,7 +98,7 @@ def test_mlp_parameter_counts(shape, generator_count, discriminator_count):
 
 
 def test_toy_parameter_counts():
-    make = MLPGenerator(2, [128] * 3, "none", "relu", "linear", (2,))
-    judge = MLPDiscriminator([128] * 3, "relu", (2,))
+    make = MLPGenerator(2, [128] * 3, "none", "relu", "linear", False, (2,), 0)
+    judge = MLPDiscriminator([128] * 3, "relu", False, (2,), 0)
     assert (parameter_count(make), parameter_count(judge)) == (33_666, 33_537)
     assert judge(make(torch.randn(4, 2))).score.shape == (4,)
