@@ -25,6 +25,7 @@ from ganrun.config.resume import resolve
 from ganrun.config.validate import plain, validate
 from ganrun.config.words import did_you_mean, listing, sentences
 from ganrun.core.errors import GanrunError, RunError
+from ganrun.engine.folder import disk_trouble
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +105,10 @@ def run(arguments: list[str]) -> int:
         return _fail(_failures(Path(str(failure))))
     except (HydraException, OmegaConfBaseException) as error:
         return _fail(one_line(error))
+    except OSError as error:
+        if (told := disk_trouble(error, "Choose another place.")) is None:
+            raise
+        return _fail(str(told))
     except KeyboardInterrupt:
         return 130
     return 0

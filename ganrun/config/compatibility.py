@@ -24,6 +24,7 @@ def check(config: dict[str, Any]) -> list[Problem]:
         *_forbidden(config),
         *_two_lipschitz_controls(config),
         *_uneven_batch(config),
+        *_one_image(config),
         *_unknown_best(config),
     ]
 
@@ -123,6 +124,13 @@ def _uneven_batch(config: dict[str, Any]) -> Iterator[Problem]:
     if isinstance(batch, int) and shares > 0 and batch % shares:
         cause = f"{batch} samples cannot be shared by {devices} devices x {accumulate} micro-batches"
         yield Problem("trainer.batch_size", cause, f"Use a multiple of {shares}.")
+
+
+def _one_image(config: dict[str, Any]) -> Iterator[Problem]:
+    """More than one sample at a time for a game of a single image."""
+    game = next(_nodes(config.get("model"), "model"), None)
+    if game and "single_image" in (game[2].trait("requires") or ()) and _at(config, "trainer", "batch_size") != 1:
+        yield Problem("trainer.batch_size", f"{game[2].path} learns from exactly one image", "Use trainer.batch_size=1.")
 
 
 def _unknown_best(config: dict[str, Any]) -> Iterator[Problem]:

@@ -226,7 +226,7 @@ class _Checker:
         if override.is_add() and (conf_folder() / group).is_dir():
             yield Problem(f"+{group}", "is part of the defaults already", f"Leave out the plus: {group}=OPTION.")
         for option in chosen:
-            if option is not None and str(option) not in options:
+            if str(option) not in options:
                 remedy = sentences(did_you_mean(str(option), options), f"Options: {listing(options)}.")
                 yield UnknownOption(f"{group}={option}", "there is no such option", remedy)
 

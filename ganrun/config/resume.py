@@ -10,6 +10,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from ganrun.config import compatibility
 from ganrun.config.paths import conf_folder
@@ -72,7 +73,10 @@ def read_run(run: object) -> dict[str, Any] | None:
         raise RunError(f"{folder} is a file, not a run folder. {remedy}")
     config = folder / "config.yaml"
     if config.is_file():
-        saved = OmegaConf.load(config)
+        try:
+            saved = OmegaConf.load(config)
+        except (YAMLError, OSError) as error:
+            raise RunError(f"{config} is damaged ({str(error).splitlines()[0]}). {remedy}") from None
         if isinstance(saved, DictConfig) and "trainer" in saved:
             return plain(saved)
     if {entry.name for entry in folder.iterdir()} <= _LEFT_BY_A_FAILED_START:
