@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from ganrun.engine import distributed
 from ganrun.engine.logbook import Logbook
 from ganrun.engine.settings import EvaluationSettings
 from ganrun.engine.trainer import Trainer
+from ganrun.games.base import Game
 from ganrun.metrics.base import Evaluation
 
 log = logging.getLogger(__name__)
@@ -38,8 +43,13 @@ class Evaluator:
             features=self.settings.features,
             dataset=trainer.dataset,
             samples=self.settings.samples,
+            real=self.settings.real,
             batch_size=self.settings.batch_size,
             progress=distributed.is_main(),
+            split="train",
+            weights="ema" if any(player.average for player in trainer.players.values()) else "raw",
+            truncation=None,
+            seed=trainer.seed,
         )
         distributed.local_work(self.evaluation.prepare)
 
@@ -65,7 +75,7 @@ class Evaluator:
 
     def _scores(self, trainer: Trainer) -> dict[str, float]:
         with trainer.sampling("evaluation"):
-            return self.evaluation.run(trainer.game.sample)
+            return self.evaluation.run(generator_of(trainer.game))
 
     def _remember_best(self, trainer: Trainer, scores: dict[str, float]) -> None:
         name = self.settings.best
@@ -78,3 +88,15 @@ class Evaluator:
         if best.get("metric") != tag or sign * scores[tag] < sign * best["value"]:
             trainer.best = {"step": trainer.step, "metric": tag, "value": scores[tag]}
         self.logbook.add_scalars({f"metric/best_{tag}": trainer.best["value"]}, trainer.step)
+
+
+def generator_of(game: Game) -> Callable[[int], Tensor | tuple[Tensor, Tensor]]:
+    """What an evaluation draws from: samples, with the labels they were asked for if the game is conditional."""
+    if not game.classes:
+        return game.sample
+
+    def labelled(count: int) -> tuple[Tensor, Tensor]:
+        condition = torch.arange(count, device=game.device) % game.classes
+        return game.sample(count, condition), condition
+
+    return labelled

@@ -125,7 +125,7 @@ def test_network_takes_any_size_and_refuses_a_bad_resolution():
 
 
 def test_better_images_have_a_better_classifier_fid(digits, own_cache):
-    subject = Evaluation({"fid": FID(real=None)}, classifier(), digits, 600, 200, progress=False)
+    subject = Evaluation({"fid": FID()}, classifier(), digits, 600, None, 200, False, "train", "raw", None, None)
 
     def blurred(strength):
         def generate(count):
@@ -212,8 +212,8 @@ def test_download_that_fails_says_what_to_do(own_cache, monkeypatch):
 def test_auto_never_downloads_unasked(own_cache, monkeypatch, caplog):
     monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *args, **keywords: pytest.fail("downloaded"))
     auto = Auto(Inception(None, download=False), classifier(epochs=1))
-    metrics = {"fid": FID(real=None)}
-    subject = Evaluation(metrics, auto, FakeData(random_images(80, 3)), 40, 40, progress=False)
+    metrics = {"fid": FID()}
+    subject = Evaluation(metrics, auto, FakeData(random_images(80, 3)), 40, None, 40, False, "train", "raw", None, None)
     assert subject.run(lambda count: random_images(count, 3)) == {}
     (record,) = caplog.records
     assert record.message.startswith(f"no fid: no Inception weights at {own_cache}/hub/checkpoints/weights-inception-")

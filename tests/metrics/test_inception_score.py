@@ -11,26 +11,28 @@ TABLE = [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [1 / 3, 1 / 3, 1 / 3
 
 
 def test_hand_example():
-    assert inception_score(torch.tensor(TABLE, dtype=torch.float64).log(), splits=1) == pytest.approx(1.24439640541)
+    assert inception_score(torch.tensor(TABLE, dtype=torch.float64).log(), splits=1).mean == pytest.approx(
+        1.24439640541
+    )
 
 
 def test_one_class_and_all_classes():
-    assert inception_score(torch.zeros(100, 7), splits=5) == pytest.approx(1)
+    assert inception_score(torch.zeros(100, 7), splits=5).mean == pytest.approx(1)
     certain = torch.eye(10).repeat(50, 1) * 1000  # float32 softmax would underflow to 0 and give NaN
-    assert inception_score(certain, splits=1) == pytest.approx(10)
+    assert inception_score(certain, splits=1).mean == pytest.approx(10)
 
 
 def test_samples_sorted_by_class_are_shuffled_before_splitting():
     torch.manual_seed(0)
     certain = torch.eye(10).repeat_interleave(100, 0) * 50
-    score = inception_score(certain, splits=10)
+    score = inception_score(certain, splits=10).mean
     assert 9 < score < 10  # unshuffled: 1
 
 
 def test_mean_over_splits_is_the_direct_formula():
     logits = torch.randn(60, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 2
     torch.manual_seed(4)
-    score = inception_score(logits, splits=3)
+    score, deviation = inception_score(logits, splits=3)
     torch.manual_seed(4)
     shuffled = logits[torch.randperm(60)].softmax(1)
     parts = shuffled.chunk(3)

@@ -140,6 +140,7 @@ class Network(nn.Module):
             raise ValueError(
                 f"{len(widths)} convolutions need a multiple of {2 ** len(widths)}, got {resolution} pixels"
             )
+        self.resolution = resolution
         layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(resolution)]
         for narrow, wide in zip([channels, *widths], widths, strict=False):
             layers += [nn.Conv2d(narrow, wide, 3, 2, 1, bias=False), nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
@@ -163,6 +164,7 @@ class ClassifierExtractor:
     name = "classifier"
 
     def __init__(self, network: Network) -> None:
+        self.resize = f"averaged to {network.resolution} pixels"
         self.network = network.eval().requires_grad_(False)
         digest = hashlib.sha256()
         for tensor in network.state_dict().values():

@@ -82,6 +82,7 @@ class InceptionExtractor:
     """
 
     name = ""
+    resize = "bilinear without antialiasing to 299 pixels"
 
     def __init__(self, path: Path, digest: str) -> None:
         self.identity = f"inception_{digest}"
