@@ -23,7 +23,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ganrun.config import compatibility
 from ganrun.config.paths import conf_folder
-from ganrun.config.resume import read_run, resolve
+from ganrun.config.resume import resolve
+from ganrun.config.runs import check_verb
 from ganrun.config.validate import UnknownKey, check, plain
 from ganrun.config.words import did_you_mean, listing, sentences
 from ganrun.core.errors import ConfigError, Problem, RunError
@@ -139,18 +140,12 @@ class _Checker:
     def values(self, config: DictConfig, overrides: list[str]) -> list[Problem]:
         """Problems of the composed configuration."""
         try:
-            if self.schema == "SampleConfig":
-                return self._check_sample(plain(config))
+            if self.schema != "RunConfig":
+                return check_verb(plain(config), self.schema)
             final = resolve(config, overrides)
             return [*check(final, self.schema), *compatibility.check(final)]
         except ConfigError as error:
             return error.problems
-
-    def _check_sample(self, settings: dict[str, Any]) -> list[Problem]:
-        problems = check(settings, self.schema)
-        if not problems and read_run(settings["run"]) is None:
-            raise RunError(f"{settings['run']} holds no run. Give run=PATH the folder of a trained one.")
-        return problems
 
     def sweep(self, overrides: list[Override]) -> list[Problem]:
         """Names that no job of the sweep could use."""
