@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 from torch import Tensor, nn
@@ -55,4 +56,4 @@ def inception_score(logits: Tensor, splits: int) -> Spread:
                 "ignore", message=".*degrees of freedom"
             )  # of one split: NaN, which is not reported
             mean, std = metric.compute()
-    return Spread(float(mean), float(std))
+    return Spread(float(mean), float(std) * math.sqrt((splits - 1) / splits))  # of these splits: ddof = 0, as usual

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -38,3 +39,20 @@ def test_mean_over_splits_is_the_direct_formula():
     parts = shuffled.chunk(3)
     direct = [math.exp((p * (p / p.mean(0)).log()).sum(1).mean()) for p in parts]
     assert score == pytest.approx(sum(direct) / 3, rel=1e-9)
+    assert deviation == pytest.approx(np.std(direct), rel=1e-9)
+
+
+def test_against_torch_fidelity():
+    metric = pytest.importorskip("torch_fidelity.metric_isc")
+    logits = torch.randn(1000, 30, generator=torch.Generator().manual_seed(0)) * 3
+    torch.manual_seed(1)
+    found = inception_score(logits, splits=10)
+    torch.manual_seed(1)
+    expected = metric.isc_features_to_metric(logits[torch.randperm(1000)], splits=10, shuffle=False)
+    assert found.mean == pytest.approx(expected["inception_score_mean"], rel=1e-6)
+    assert found.std == pytest.approx(expected["inception_score_std"], rel=1e-6)
+    assert inception_score(logits, splits=1).mean != pytest.approx(found.mean, rel=0.01)  # one split is another score
+
+
+def test_one_split_has_no_deviation():
+    assert math.isnan(inception_score(torch.randn(10, 3), splits=1).std)
