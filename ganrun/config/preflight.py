@@ -196,12 +196,20 @@ class _Checker:
         try:
             config = compose(self.config_name, [*self.search_path, *groups])
         except (HydraException, OmegaConfBaseException) as error:
-            return [*problems, Problem("the configuration", f"cannot be composed ({one_line(error)})")], None
+            return [*problems, self._uncomposable(error)], None
         unknown = {problem.path.split("=")[0] for problem in problems if isinstance(problem, UnknownOption)}
         for override in keys:
             if override.key_or_group.split(".")[0] not in unknown:
                 problems += self._apply(config, override)
         return problems, config
+
+    def _uncomposable(self, error: Exception) -> Problem:
+        whole_runs = re.match(r"In '(\w+)/(\w+)': Could not override '(\w+)'", str(error))
+        if whole_runs and self.schema != "RunConfig":
+            group, option, other = whole_runs.groups()
+            cause = f"it belongs to one kind of {other} and cannot be chosen here"
+            return Problem(f"{group}={option}", cause, f"With run=FOLDER the run's own {group} is used.")
+        return Problem("the configuration", f"cannot be composed ({one_line(error)})")
 
     def _options(self, group: str) -> list[str]:
         return self.loader.get_group_options(group, ObjectType.CONFIG, self.config_name, self.search_path)

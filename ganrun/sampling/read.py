@@ -10,8 +10,9 @@ from torch import Tensor
 from ganrun.core.errors import DataError
 from ganrun.core.facts import Facts
 from ganrun.data.base import normalise
+from ganrun.data.cache import Decoded
 from ganrun.data.decode import Shaping, decode_files
-from ganrun.data.source import open_source
+from ganrun.data.source import Source, open_source
 
 SEED = 0  # of the order, so that the first images are of all kinds even where the files are sorted
 
@@ -31,11 +32,9 @@ class ImageFiles:
     """
 
     def __init__(self, path: str, facts: Facts) -> None:
-        source = open_source(path)
+        source = open_source(path, "generated")
         names = list(source.stamps)
-        decoded = decode_files(
-            source, names, None, Shaping(None, "none", "bicubic"), "stop", colour=facts.channels == 3
-        )
+        decoded = _decode(source, names, colour=facts.channels == 3)
         self.images = torch.from_numpy(decoded.images)
         if facts.channels == 1 and self.images.shape[3] == 3:
             self.images = _grey(self.images, path)
@@ -59,6 +58,16 @@ class ImageFiles:
         self.done += count
         images = normalise(self.images[chosen].to(device))
         return images if self.labels is None else (images, self.labels[chosen])
+
+
+def _decode(source: Source, names: Sequence[str], colour: bool) -> Decoded:
+    try:
+        return decode_files(source, names, None, Shaping(None, "none", "bicubic"), "stop", colour)
+    except DataError as error:
+        cause, _, remedy = str(error).rpartition(". ")
+        if "dataset." not in remedy:
+            raise
+        raise DataError(f"{cause}. Repair or remove such files: all in {source.path} are scored.") from None
 
 
 def _grey(images: Tensor, path: str) -> Tensor:
