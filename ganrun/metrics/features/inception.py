@@ -64,7 +64,10 @@ class Inception:
         if self.weights:
             raise DataError(f"There are no Inception weights at {path}. Correct the path, or put {FILE} there.")
         if not self.download:
-            raise Unavailable(f"no Inception weights at {path} (to be had from {ADDRESS})")
+            raise Unavailable(
+                f"no Inception weights at {path} (to be had from {ADDRESS}; "
+                "evaluation/features=classifier or random do without)"
+            )
         log.info("fetching the Inception weights from %s", ADDRESS)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
