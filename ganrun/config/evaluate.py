@@ -15,7 +15,7 @@ from torch import Tensor
 from ganrun.config.build import build
 from ganrun.config.load import load_data, load_game, truncate_latent
 from ganrun.config.paths import OUTPUTS, conf_folder
-from ganrun.config.runs import check_verb, find_runs, offer_saved
+from ganrun.config.runs import check_verb, find_runs, offer_saved, typed_values
 from ganrun.config.scores import Entry, remember, show_in_tensorboard, table
 from ganrun.config.validate import plain
 from ganrun.config.words import listing
@@ -92,7 +92,7 @@ def settings_for(run: Path, overrides: list[str]) -> dict[str, Any]:
     Raises:
         ConfigError: its values do not fit this run.
     """
-    offer_saved(run, ("evaluation", "dataset"))
+    offer_saved(run, ("evaluation", "dataset"), typed_values(overrides))
     mine = [override for override in overrides if not override.startswith("runs=")]
     quoted = str(run).replace("'", "\\'")
     settings = plain(compose("evaluate", [*mine, f"run='{quoted}'"]))

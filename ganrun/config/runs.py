@@ -68,24 +68,33 @@ def with_saved(arguments: list[str], groups: Iterable[str]) -> list[str]:
     Raises:
         RunError: there is no such run.
     """
-    typed = _typed(arguments)
+    typed = typed_values(arguments)
     run = typed.get("run")
     if run is None and typed.get("runs") is not None:
         run = find_runs(typed["runs"])[0]
     if run is None:
         return arguments
-    offer_saved(run, groups)
+    offer_saved(run, groups, typed)
     return [*(f"{group}={SAVED}" for group in groups if group not in typed), *arguments]
 
 
-def offer_saved(run: object, groups: Iterable[str]) -> None:
-    """Make what ``run`` was trained with an option of ``groups``."""
+def offer_saved(run: object, groups: Iterable[str], typed: Iterable[str]) -> None:
+    """Make what ``run`` was trained with an option of ``groups``.
+
+    Args:
+        run: folder of a trained run.
+        groups: of the configuration.
+        typed: keys on the command line; ``evaluation/features`` replaces that part of the run's own evaluation.
+    """
     saved = saved_config(run)
     for group in groups:
-        ConfigStore.instance().store(name=SAVED, node=saved[group], group=group)
+        parts = [key.partition("/")[2] for key in typed if key.startswith(f"{group}/")]
+        node = {key: value for key, value in saved[group].items() if key not in parts}
+        defaults = {"defaults": [*({part: None} for part in parts), "_self_"]}
+        ConfigStore.instance().store(name=SAVED, node=defaults | node, group=group)
 
 
-def _typed(arguments: list[str]) -> dict[str, Any]:
+def typed_values(arguments: list[str]) -> dict[str, Any]:
     """Key -> value of the overrides that can be read; the others are reported elsewhere."""
     parser, values = OverridesParser.create(), {}
     for argument in arguments:
