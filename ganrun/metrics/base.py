@@ -395,10 +395,13 @@ class Evaluation:
         return {"moments": tuple(measured), "pooled": torch.cat(pooled), "condition": labels}
 
 
-def settings(metric: Metric) -> str:
+def settings(metric: object) -> str:
     """A metric's settings as one word for the stamp: ``splits=10``."""
-    public = {name: value for name, value in sorted(vars(metric).items()) if not name.startswith("_")}
-    return " ".join(f"{name}={value}" for name, value in public.items() if name != "real_features")
+    return " ".join(f"{name}={_word(value)}" for name, value in sorted(vars(metric).items()) if name != "real_features")
+
+
+def _word(value: Any) -> str:
+    return f"{type(value).__name__}({settings(value)})" if hasattr(value, "__dict__") else str(value)
 
 
 def _joined(parts: Sequence[Features]) -> Features:

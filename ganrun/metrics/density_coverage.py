@@ -1,7 +1,7 @@
 """Density and coverage of generated samples.
 
-Naeem et al., *Reliable Fidelity and Diversity Metrics for Generative Models*, ICML 2020. Only the real set has balls, so
-that one outlier among the generated samples does no harm.
+Naeem et al., *Reliable Fidelity and Diversity Metrics for Generative Models*, ICML 2020. Only the real set has balls,
+so that one outlier among the generated samples does no harm.
 """
 
 from __future__ import annotations

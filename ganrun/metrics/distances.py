@@ -34,7 +34,7 @@ def squared_distances(first: Tensor, second: Tensor) -> Iterator[tuple[slice, sl
 
 
 def nearest(first: Tensor, second: Tensor, count: int) -> Tensor:
-    """The ``count`` smallest squared distances ``[n, count]``, ascending, of every member of ``first`` to ``second``."""
+    """The ``count`` smallest squared distances ``[n, count]`` of each member of ``first`` to ``second``, ascending."""
     found = torch.full((len(first), count), torch.inf, dtype=torch.float64)
     for rows, _, tile in squared_distances(first, second):
         found[rows] = torch.cat([found[rows], tile], 1).topk(count, dim=1, largest=False).values

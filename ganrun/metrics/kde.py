@@ -1,7 +1,7 @@
 """Log-likelihood of real data under a Parzen window on generated samples.
 
-Goodfellow et al., *Generative Adversarial Nets*, NeurIPS 2014, section 5. Misleading in high dimension: Theis et al., *A
-note on the evaluation of generative models*, ICLR 2016.
+Goodfellow et al., *Generative Adversarial Nets*, NeurIPS 2014, section 5. Misleading in high dimension: Theis et al.,
+*A note on the evaluation of generative models*, ICLR 2016.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class MiFID(Metric):
 
 
 def nearest_cosine_distance(generated: Tensor, real: Tensor) -> float:
-    """Mean over ``generated`` of ``min_j 1 − |cos(g, r_j)|``; features that are all zero have no angle and are left out.
+    """Mean over ``generated`` of ``min_j 1 − |cos(g, r_j)|``; all-zero features have no angle and are left out.
 
     Args:
         generated: ``[n, d]``.

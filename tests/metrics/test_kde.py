@@ -84,6 +84,6 @@ def test_a_bandwidth_at_the_end_of_the_range_is_said(caplog):
 def test_too_little_data_is_refused():
     from ganrun.data.digits import Digits
 
+    digits = Digits(size=8, filter="bicubic", subset=None, subset_seed=0, flip=False)
     with pytest.raises(Unavailable, match="1797 real samples are too few to set 2000 apart"):
-        digits = Digits(size=8, filter="bicubic", subset=None, subset_seed=0, flip=False)
         evaluate(torch.zeros(10, 1, 8, 8, dtype=torch.uint8), digits, validation=2000)

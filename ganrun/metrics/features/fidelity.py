@@ -14,8 +14,8 @@ from ganrun.metrics.base import Features, Unavailable
 class Fidelity:
     """Features of one layer of a network that torch-fidelity loads from torch hub's cache, or fetches into it.
 
-    Stein et al., *Exposing flaws of generative model evaluation metrics and their unfair treatment of diffusion models*,
-    NeurIPS 2023, recommend DINOv2. There are no class logits, so there is no Inception Score.
+    Stein et al., *Exposing flaws of generative model evaluation metrics and their unfair treatment of diffusion
+    models*, NeurIPS 2023, recommend DINOv2. There are no class logits, so there is no Inception Score.
 
     Args:
         network: torch-fidelity's name of the extractor, e.g. ``dinov2-vit-s-14``, ``clip-vit-b-32`` or ``vgg16``.
