@@ -16,7 +16,7 @@ from ganrun.config.build import build
 from ganrun.config.load import load_data, load_game, truncate_latent
 from ganrun.config.paths import OUTPUTS, conf_folder
 from ganrun.config.runs import check_verb, find_runs, offer_saved, typed_values
-from ganrun.config.scores import Entry, remember, show_in_tensorboard, table
+from ganrun.config.scores import Entry, read, remember, show_in_tensorboard, table
 from ganrun.config.validate import plain
 from ganrun.config.words import listing
 from ganrun.core.errors import ConfigError, GanrunError, RunError
@@ -83,6 +83,7 @@ def evaluate_all(settings: dict[str, Any], overrides: list[str]) -> list[Entry]:
 def score(settings: dict[str, Any]) -> Entry:
     """Score one run or one set of images, and remember the scores."""
     _refuse_no_metrics(settings)
+    read(_file(settings))  # what cannot be remembered is not computed
     return _score_images(settings) if settings["run"] is None else _score_run(settings)
 
 
@@ -99,6 +100,11 @@ def settings_for(run: Path, overrides: list[str]) -> dict[str, Any]:
     if problems := check_verb(settings, "EvaluateConfig"):
         raise ConfigError(problems)
     return settings
+
+
+def _file(settings: dict[str, Any]) -> Path:
+    """Where the scores are remembered."""
+    return Path(settings["output"] or Path(settings["run"] or OUTPUTS) / FILE)
 
 
 def _refuse_no_metrics(settings: dict[str, Any]) -> None:
@@ -128,7 +134,7 @@ def _score_run(settings: dict[str, Any]) -> Entry:
     )
     with torch.no_grad(), fixed_seed(seed, "evaluation"):  # as during training
         entry = _entry(str(folder.path), state["step"], evaluation, generator_of(game))
-    remember(entry, Path(settings["output"] or folder.path / FILE))
+    remember(entry, _file(settings))
     show_in_tensorboard(entry, folder.path)
     return entry
 
@@ -145,7 +151,7 @@ def _score_images(settings: dict[str, Any]) -> Entry:
         evaluation.samples = len(files)
     device = dataset.examples(1).real.device
     entry = _entry(settings["generated"], None, evaluation, lambda count: files.take(count, device))
-    remember(entry, Path(settings["output"] or Path(OUTPUTS) / FILE))
+    remember(entry, _file(settings))
     return entry
 
 

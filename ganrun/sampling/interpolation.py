@@ -47,7 +47,7 @@ def _on_the_arc(first: Tensor, last: Tensor, t: Tensor) -> tuple[Tensor, Tensor]
     lengths = first.norm(dim=2, keepdim=True) * last.norm(dim=2, keepdim=True)
     cosine = (first * last).sum(2, keepdim=True) / lengths.clamp(min=1e-12)
     angle = cosine.clamp(-1, 1).acos()
-    arc = angle.sin() > PARALLEL
+    arc = (angle.sin() > PARALLEL) & (lengths > 0)
     sine = torch.where(arc, angle.sin(), 1.0)
     return (
         torch.where(arc, ((1 - t) * angle).sin() / sine, 1 - t),
