@@ -9,7 +9,7 @@ from ganrun.metrics.fid import fid
 
 
 class ClassFID(Metric):
-    """Mean over classes of the FID between the images generated for a class and the real ones of it (WCFID, equation 6).
+    """Mean over classes of the FID between images generated for a class and real ones of it (their WCFID).
 
     FID sees neither swapped labels nor collapse within a class as well as this does. Every class needs more images,
     generated and real, than there are features.

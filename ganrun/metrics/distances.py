@@ -37,7 +37,8 @@ def nearest(first: Tensor, second: Tensor, count: int) -> Tensor:
     """The ``count`` smallest squared distances ``[n, count]`` of each member of ``first`` to ``second``, ascending."""
     found = torch.full((len(first), count), torch.inf, dtype=torch.float64)
     for rows, _, tile in squared_distances(first, second):
-        found[rows] = torch.cat([found[rows], tile], 1).topk(count, dim=1, largest=False).values
+        smallest = tile.topk(min(count, tile.shape[1]), dim=1, largest=False).values
+        found[rows] = torch.cat([found[rows], smallest], 1).topk(count, dim=1, largest=False).values
     return found
 
 
