@@ -80,12 +80,15 @@ def test_a_finished_run_gets_the_scores_of_its_training(ganrun, tmp_path):
         for line in lines
         if "metric/fid_classifier" in line
     }
+    before = entries(tmp_path / "run" / "evaluation.json")  # training remembers its scores there, too
+    assert [entry["scores"] for entry in before] == [logged[2], logged[4]]
     for step in ("last", "best"):
         code, shown, error = ganrun("evaluate", "run=run", f"step={step}")
         assert code == 0, error
         entry = entries(tmp_path / "run" / "evaluation.json")[-1]
         assert entry["scores"] == logged[entry["step"]]
         assert f"run step {entry['step']}" in shown
+    assert len(entries(tmp_path / "run" / "evaluation.json")) == 2
     assert logged[2] != logged[4]
 
 
@@ -143,7 +146,7 @@ def test_real_images_saved_as_files_are_as_good_as_the_data(ganrun, tmp_path):
         assert "unknown weights" in shown
     one, other = entries(tmp_path / "outputs" / "evaluation.json")
     assert one["scores"] == other["scores"]
-    assert (one["subject"], other["subject"]) == ("real", "real.zip")
+    assert [entry["subject"] for entry in (one, other)] == [str(tmp_path / name) for name in ("real", "real.zip")]
     assert one["scores"]["fid_classifier"] == pytest.approx(0, abs=1e-6)
 
 

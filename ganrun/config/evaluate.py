@@ -16,7 +16,6 @@ from ganrun.config.build import build
 from ganrun.config.load import load_data, load_game, truncate_latent
 from ganrun.config.paths import OUTPUTS, conf_folder
 from ganrun.config.runs import check_verb, find_runs, offer_saved, typed_values
-from ganrun.config.scores import Entry, read, remember, show_in_tensorboard, table
 from ganrun.config.validate import plain
 from ganrun.config.words import listing
 from ganrun.core.errors import ConfigError, GanrunError, RunError
@@ -25,13 +24,12 @@ from ganrun.core.types import Dataset
 from ganrun.engine import checkpoint
 from ganrun.engine.evaluator import generator_of
 from ganrun.engine.folder import RunFolder
+from ganrun.engine.scores import FILE, Entry, read, remember, show_in_tensorboard, table
 from ganrun.engine.seeding import fixed_seed
 from ganrun.metrics.base import Evaluation
 from ganrun.sampling.read import ImageFiles
 
 log = logging.getLogger(__name__)
-
-FILE = "evaluation.json"
 
 Generate = Callable[[int], Tensor | tuple[Tensor, Tensor]]
 

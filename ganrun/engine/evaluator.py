@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganrun.core.errors import RunError
 from ganrun.engine import distributed
 from ganrun.engine.logbook import Logbook
+from ganrun.engine.scores import FILE, Entry, remember
 from ganrun.engine.settings import EvaluationSettings
 from ganrun.engine.trainer import Trainer
 from ganrun.games.base import Game
@@ -75,7 +77,16 @@ class Evaluator:
 
     def _scores(self, trainer: Trainer) -> dict[str, float]:
         with trainer.sampling("evaluation"):
-            return self.evaluation.run(generator_of(trainer.game))
+            scores = self.evaluation.run(generator_of(trainer.game))
+        if scores:
+            self._keep(Entry(str(self.logbook.folder.path), trainer.step, self.evaluation.stamp(), scores))
+        return scores
+
+    def _keep(self, entry: Entry) -> None:
+        try:
+            remember(entry, self.logbook.folder.path / FILE)
+        except RunError as error:  # no reason to end a run
+            log.warning("%s", error)
 
     def _remember_best(self, trainer: Trainer, scores: dict[str, float]) -> None:
         name = self.settings.best

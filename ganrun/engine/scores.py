@@ -15,6 +15,9 @@ from ganrun.core.errors import RunError
 from ganrun.engine.folder import write_atomically
 from ganrun.metrics.protocol import Column, Stamp, columns
 
+FILE = "evaluation.json"
+"""Name of the file in a run folder that remembers its scores."""
+
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
@@ -41,7 +44,7 @@ class Entry:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
-            "subject": self.subject,
+            "subject": str(Path(self.subject).absolute()),
             "step": self.step,
             "stamp": self.stamp.as_dict(),
             "scores": self.scores,
@@ -118,15 +121,19 @@ def _row(entry: Entry) -> str:
 
 
 def _one_table(part: Sequence[Column]) -> str:
+    """A row per subject; a single subject with many scores gets a line for each."""
     names = list(dict.fromkeys(row for column in part for row in column.scores))
     cells = [["", *(column.header for column in part)]]
-    for name in names:
-        cells.append([name, *(f"{column.scores[name]:.4f}" if name in column.scores else "-" for column in part)])
+    cells += [[name, *(_cell(column, name) for column in part)] for name in names]
+    if len(names) == 1:
+        cells = [list(line) for line in zip(*cells, strict=True)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
-        "  ".join(
-            [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
-        )
-        for line in cells
+        "  ".join([first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(others, widths[1:], strict=True))]).rstrip()
+        for first, *others in cells
     ]
-    return "\n".join([str(part[0].stamp), *(line.rstrip() for line in lines)]) + "\n"
+    return "\n".join([str(part[0].stamp), *lines]) + "\n"
+
+
+def _cell(column: Column, row: str) -> str:
+    return f"{column.scores[row]:.4f}" if row in column.scores else "-"
