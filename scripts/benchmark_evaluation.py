@@ -78,7 +78,9 @@ def compare(ways: dict[str, Callable[[], dict[str, float]]], repeats: int) -> No
 
 def full_evaluation(root: str, repeats: int) -> None:
     """FID, Inception Score, KID, precision and recall of 10,000 images against 10,000 of MNIST."""
-    dataset = Mnist(root=root, download=False, size=32, filter="bicubic", subset=None, subset_seed=0, flip=False)
+    dataset = Mnist(
+        root=root, download=False, split="train", size=32, filter="bicubic", subset=None, subset_seed=0, flip=False
+    )
     source = Classifier(32, [32, 64, 128], 64, 20000, 0.1, 10, 2, 64, 1e-3)
     extractor = source.extractor(dataset)
     real = torch.cat([images for images, _ in real_images(dataset, COUNT, 1000)])

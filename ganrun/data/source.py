@@ -74,9 +74,7 @@ def open_source(path: str | None, option: str = "dataset.path") -> Source:
         raise DataError(f"{place} cannot be read ({error}). Check its permissions and that it is complete.") from error
     if not source.stamps:
         kinds = ", ".join(suffix[1:] for suffix in _SUFFIXES)
-        raise DataError(
-            f"{place} holds no images. Point {option} at a folder or ZIP with files of a kind of {kinds}."
-        )
+        raise DataError(f"{place} holds no images. Point {option} at a folder or ZIP with files of a kind of {kinds}.")
     return source
 
 
