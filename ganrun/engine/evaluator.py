@@ -106,8 +106,12 @@ def generator_of(game: Game) -> Callable[[int], Tensor | tuple[Tensor, Tensor]]:
     if not game.classes:
         return game.sample
 
+    drawn = 0
+
     def labelled(count: int) -> tuple[Tensor, Tensor]:
-        condition = torch.arange(count, device=game.device) % game.classes
+        nonlocal drawn  # goes on where the last batch ended, so that every class gets as many samples
+        condition = torch.arange(drawn, drawn + count, device=game.device) % game.classes
+        drawn += count
         return game.sample(count, condition), condition
 
     return labelled

@@ -10,6 +10,10 @@ from ganrun.core.types import Batch
 from ganrun.metrics.base import Evaluation, Features, Metric, Samples, Unavailable, quantise, real_images
 from ganrun.metrics.fid import FID
 from ganrun.metrics.inception_score import InceptionScore
+from ganrun.metrics.kid import KID
+from ganrun.metrics.memorisation import Copies
+from ganrun.metrics.mifid import MiFID
+from ganrun.metrics.precision_recall import Precision, Recall
 
 
 class FakeImages:
@@ -218,7 +222,9 @@ def test_importing_the_metrics_is_light():
     import subprocess
     import sys
 
-    modules = "ganrun.metrics.fid, ganrun.metrics.inception_score, ganrun.metrics.modes, ganrun.metrics.features.auto"
+    names = ["fid", "inception_score", "kid", "mifid", "modes", "kde", "memorisation", "classification_accuracy"]
+    names += ["class_fid", "precision_recall", "density_coverage", "features.auto", "features.random"]
+    modules = ", ".join(f"ganrun.metrics.{name}" for name in [*names, "features.fidelity"])
     heavy = "torchmetrics torchvision matplotlib torch_fidelity sklearn"
     code = f"import sys, {modules}, ganrun.sampling.pictures; print([m for m in '{heavy}'.split() if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
@@ -236,3 +242,61 @@ def test_the_stamp_says_how_the_scores_were_made():
     assert fewer.real == 50
     assert fewer.hash != stamp.hash
     assert evaluation({"fid": FID()}, Source(Pixels()), FakeImages(), real=900).stamp().hash == stamp.hash
+
+
+def test_real_images_go_through_the_extractor_once_for_all_metrics():
+    extractor = Pixels()
+    metrics = {
+        "fid": FID(), "kid": KID(5, 20, images=60), "mifid": MiFID(0.1), "precision": Precision(3, 80),
+        "recall": Recall(3, 80),
+    }  # fmt: skip
+    subject = evaluation(metrics, Source(extractor), FakeImages(fingerprint="all at once"), real=150)
+    scores = subject.run(noise)
+    assert sum(extractor.seen) == 100 + 150
+    assert set(scores) == {f"{name}_pixels" for name in (*metrics, "kid_std")}
+    assert (
+        evaluation(metrics, Source(Pixels()), FakeImages(fingerprint="all at once"), real=150).stamp()
+        == subject.stamp()
+    )
+
+
+def test_images_that_no_metric_looks_at_are_not_held():
+    class Looks(Metric):
+        lower_is_better = True
+        on_features = True
+
+        def evaluate(self, samples):
+            self.held = len(samples.generated)
+            return 0.0
+
+    metric = Looks()
+    evaluation({"looks": metric}, Source(Pixels()), FakeImages()).run(noise)
+    assert metric.held == 0
+
+
+def test_labels_reach_the_metrics():
+    class Labels(Metric):
+        lower_is_better = True
+
+        def evaluate(self, samples):
+            self.seen = samples.condition
+            return 0.0
+
+    metric = Labels()
+    evaluation({"labels": metric}, None, FakeImages()).run(lambda count: (noise(count), torch.arange(count) % 4))
+    assert metric.seen.bincount().tolist() == [27, 27, 23, 23]
+
+
+def test_perfect_copies_of_the_data_are_perfect_except_for_memorisation():
+    dataset = FakeImages(fingerprint="copies")
+    position = 0
+
+    def copies(count):
+        nonlocal position
+        position += count
+        return dataset.images[position - count : position]
+
+    metrics = {"fid": FID(), "precision": Precision(3, 200), "recall": Recall(3, 200), "copies": Copies(0.3333, 200)}
+    scores = evaluation(metrics, Source(Pixels()), dataset, samples=200).run(copies)
+    assert scores["fid_pixels"] == pytest.approx(0, abs=1e-9)
+    assert scores["precision_pixels"] == scores["recall_pixels"] == scores["copies"] == 1

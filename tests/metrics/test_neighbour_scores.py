@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from ganrun.metrics import distances
-from ganrun.metrics.density_coverage import density_coverage
+from ganrun.metrics.base import Features, Reference, Samples, Unavailable, moments
+from ganrun.metrics.density_coverage import Coverage, Density, density_coverage
 from ganrun.metrics.distances import nearest, squared_distances, squared_radii
-from ganrun.metrics.precision_recall import precision_recall
+from ganrun.metrics.precision_recall import Precision, Recall, precision_recall
 
 REAL = torch.tensor([[0.0], [1.0], [2.0], [3.0], [10.0]])
 GENERATED = torch.tensor([[0.4], [1.2], [2.6], [6.0], [20.0]])
@@ -93,3 +94,34 @@ def test_distances_far_from_the_origin_and_of_copies(tile):
         found[rows, columns] = distance
     torch.testing.assert_close(found, (points[:, None] - points).square().sum(2), atol=1e-6, rtol=1e-9)
     assert (nearest(points, points, 2)[:, 0] < 1e-6).all()
+
+
+def samples(real=REAL, generated=GENERATED):
+    reference = Reference(moments([real]), real, None)
+    return Samples(torch.empty(0), Features(generated, None), None, lambda: reference, dataset=None)
+
+
+def test_every_score_has_its_own_metric():
+    given = samples()
+    assert Precision(1, 100).evaluate(given) == 0.8
+    assert Recall(1, 100).evaluate(given) == 1.0
+    assert Density(1, 100).evaluate(given) == pytest.approx(1.4)
+    assert Coverage(1, 100).evaluate(given) == 1.0
+    swapped = samples(GENERATED, REAL)
+    assert (Precision(1, 100).evaluate(swapped), Recall(1, 100).evaluate(swapped)) == (1.0, 0.8)
+
+
+def test_at_most_so_many_images_are_used():
+    assert Precision(1, 4).evaluate(samples()) == precision_recall(REAL[:4], GENERATED[:4], 1)[0]
+
+
+def test_too_few_are_refused_by_name():
+    with pytest.raises(Unavailable, match=r"5 generated and 5 real images are too few for 5 neighbours"):
+        Recall(5, 100).evaluate(samples())
+
+
+def test_both_scores_come_from_one_computation(monkeypatch):
+    given = samples()
+    Precision(1, 100).evaluate(given)
+    monkeypatch.setattr(distances, "squared_distances", lambda *_: pytest.fail("computed again"))
+    assert Recall(1, 100).evaluate(given) == 1.0
