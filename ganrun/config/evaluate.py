@@ -13,6 +13,7 @@ from hydra import compose
 from torch import Tensor
 
 from ganrun.config.build import build
+from ganrun.config.launch import split_of
 from ganrun.config.load import load_data, load_game, truncate_latent
 from ganrun.config.paths import OUTPUTS, conf_folder
 from ganrun.config.runs import check_verb, find_runs, offer_saved, typed_values
@@ -166,7 +167,7 @@ def make_evaluation(
         real=built["real"],
         batch_size=built["batch_size"],
         progress=True,
-        split=settings["dataset"].get("split") or settings["dataset"].get("subfolder") or "train",
+        split=split_of(settings["dataset"]),
         weights=weights,
         truncation=truncation,
         seed=seed,

@@ -26,11 +26,13 @@ class Evaluator:
 
     Args:
         settings: how often, on how many samples, with which metrics.
+        split: part of the data that the run is trained on.
         logbook: where the scores are written.
     """
 
-    def __init__(self, settings: EvaluationSettings, logbook: Logbook) -> None:
+    def __init__(self, settings: EvaluationSettings, split: str, logbook: Logbook) -> None:
         self.settings = settings
+        self.split = split
         self.logbook = logbook
 
     def begin(self, trainer: Trainer) -> None:
@@ -48,7 +50,7 @@ class Evaluator:
             real=self.settings.real,
             batch_size=self.settings.batch_size,
             progress=distributed.is_main(),
-            split="train",
+            split=self.split,
             weights="ema" if any(player.average for player in trainer.players.values()) else "raw",
             truncation=None,
             seed=trainer.seed,
