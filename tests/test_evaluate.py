@@ -216,7 +216,7 @@ def test_neighbours_are_drawn_beside_their_samples(ganrun, run, space):
     code, _, error = ganrun("neighbours", "run=run", f"space={space}", "count=3", "neighbours=4", *CHEAP)
     assert code == 0, error
     with Image.open(run / "samples" / f"neighbours_{space}_step_00000004_seed_0.png") as picture:
-        assert picture.width / picture.height == pytest.approx(5 / 3, rel=0.02)
+        assert picture.width / picture.height == pytest.approx(6 / 3, rel=0.02)  # with a gap
     assert "4 nearest of 1797 real images" in error
 
 

@@ -17,14 +17,15 @@ from ganrun.engine import checkpoint
 from ganrun.engine.folder import RunFolder
 from ganrun.engine.seeding import fixed_seed
 from ganrun.metrics.base import Unavailable
+from ganrun.metrics.distances import TILE
 from ganrun.sampling.neighbours import Embedding, fetch, nearest, pixels
-from ganrun.sampling.pictures import draw, save
+from ganrun.sampling.pictures import PADDING_LEVEL, draw, save
 
 log = logging.getLogger(__name__)
 
 
 def neighbours(settings: dict[str, Any]) -> Path:
-    """Draw a row for every sample: itself, and the real images nearest to it.
+    """Draw a row for every sample: itself, a gap, and the real images nearest to it.
 
     Args:
         settings: values of ``conf/neighbours.yaml``.
@@ -49,11 +50,11 @@ def neighbours(settings: dict[str, Any]) -> Path:
     with torch.no_grad():
         with fixed_seed("neighbours", settings["seed"]):
             samples = game.sample(settings["count"])
-        found = nearest(
-            samples, dataset, settings["neighbours"], embed, settings["evaluation"]["batch_size"], progress=True
-        )
+        batch_size = TILE if embed is pixels else settings["evaluation"]["batch_size"]
+        found = nearest(samples, dataset, settings["neighbours"], embed, batch_size, progress=True)
         real = fetch(dataset, found.indices.flatten()).unflatten(0, found.indices.shape)
-    rows = torch.cat([samples[:, None].to(real.device), real], dim=1)
+    gap = torch.full_like(samples, PADDING_LEVEL / 127.5 - 1)
+    rows = torch.cat([torch.stack([samples, gap], dim=1).to(real.device), real], dim=1)
     name = f"neighbours_{settings['space']}_step_{state['step']:08d}_seed_{settings['seed']}.png"
     where = Path(settings["output"] or folder.samples / name)
     save(draw(Grid(rows.flatten(0, 1), rows.shape[1])), where)
@@ -61,7 +62,7 @@ def neighbours(settings: dict[str, Any]) -> Path:
         "%d samples of step %d (first column), each with its %d nearest of %d real images (by %s) -> %s",
         len(samples),
         state["step"],
-        rows.shape[1] - 1,
+        real.shape[1],
         dataset.facts.count[0],
         settings["space"],
         where,
