@@ -98,7 +98,7 @@ def columns(scores: Iterable[tuple[str, Stamp, Mapping[str, float]]]) -> dict[st
     for row, stamp, values in scores:
         table = tables.setdefault(stamp.hash, {})
         for tag, score in values.items():
-            settings = dict(stamp.settings).get(tag, "")
+            settings = dict(stamp.settings).get(tag.replace("_std", "", 1), "")  # a deviation is its metric's
             column = table.setdefault((tag, settings), Column(stamp, tag, {}))
             column.scores[row] = score
     return {name: [_headed(table, key) for key in table] for name, table in tables.items()}

@@ -45,6 +45,9 @@ def test_unlike_scores_are_never_in_one_column():
 
 def test_one_metric_with_two_settings_makes_two_columns():
     other = replace(STAMP, settings=(("kid", "subsets=10"),))
+    for tag in ("kid", "kid_std"):
+        (table,) = columns([("a", STAMP, {tag: 1.0}), ("b", other, {tag: 2.0})]).values()
+        assert [c.header for c in table] == [f"{tag} (subsets=100)", f"{tag} (subsets=10)"]
     (table,) = columns([("a", STAMP, {"kid": 1.0}), ("b", other, {"kid": 2.0})]).values()
     assert [(c.header, c.scores) for c in table] == [
         ("kid (subsets=100)", {"a": 1.0}),
