@@ -8,8 +8,9 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -22,6 +23,7 @@ from ganrun import __version__
 from ganrun.config.paths import conf_folder, register_resolvers
 from ganrun.config.preflight import one_line, preflight
 from ganrun.config.resume import resolve
+from ganrun.config.runs import with_saved
 from ganrun.config.validate import plain, validate
 from ganrun.config.words import did_you_mean, listing, sentences
 from ganrun.core.errors import GanrunError, RunError
@@ -58,6 +60,38 @@ def sample(config: DictConfig) -> None:
         draw(plain(config))
 
 
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="evaluate")
+def evaluate(config: DictConfig) -> None:
+    """Score trained runs, or images made by any program."""
+    with _told_errors():
+        from ganrun.config.evaluate import evaluate as score  # imports torch
+        from ganrun.config.evaluate import evaluate_all
+
+        settings = plain(config)
+        if settings["runs"] is None:
+            score(settings)
+        else:
+            evaluate_all(settings, list(HydraConfig.get().overrides.task))
+
+
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="neighbours")
+def neighbours(config: DictConfig) -> None:
+    """Draw samples of a trained run beside the training images nearest to them."""
+    with _told_errors():
+        from ganrun.config.neighbours import neighbours as draw  # imports torch
+
+        draw(plain(config))
+
+
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="interpolate")
+def interpolate(config: DictConfig) -> None:
+    """Draw samples on the way from one latent to another."""
+    with _told_errors():
+        from ganrun.config.interpolate import interpolate as draw  # imports torch
+
+        draw(plain(config))
+
+
 @contextlib.contextmanager
 def _told_errors() -> Iterator[None]:
     """Log what the user can mend, in the run folder too, and leave."""
@@ -82,8 +116,29 @@ def _failing_job(folder: Path, sweep: Path) -> Iterator[None]:
         raise JobFailed(str(sweep)) from error
 
 
-VERBS = {"train": (train, "config", "RunConfig"), "sample": (sample, "sample", "SampleConfig")}
-"""Verb -> Hydra app, primary configuration and its schema."""
+class Verb(NamedTuple):
+    """One of the command's verbs.
+
+    Args:
+        app: its Hydra app.
+        config: name of its primary configuration.
+        schema: class of :mod:`ganrun.config.schema`.
+        saved: groups that start from what the named run was trained with.
+    """
+
+    app: Callable[[], Any]
+    config: str
+    schema: str
+    saved: tuple[str, ...] = ()
+
+
+VERBS = {
+    "train": Verb(train, "config", "RunConfig"),
+    "sample": Verb(sample, "sample", "SampleConfig"),
+    "evaluate": Verb(evaluate, "evaluate", "EvaluateConfig", ("evaluation", "dataset")),
+    "neighbours": Verb(neighbours, "neighbours", "NeighboursConfig", ("evaluation", "dataset")),
+    "interpolate": Verb(interpolate, "interpolate", "InterpolateConfig"),
+}
 
 
 def main() -> None:
@@ -115,17 +170,18 @@ def run(arguments: list[str]) -> int:
 
 
 def _dispatch(arguments: list[str]) -> None:
-    verb, rest = _split(arguments)
+    name, rest = _split(arguments)
     if "--version" in rest:
         sys.stdout.write(f"ganrun {__version__}\n")
         return
     rest = [_quote_path(argument) for argument in rest]
-    app, config_name, schema = VERBS[verb]
+    verb = VERBS[name]
     _refuse_shared_clock(rest)
-    preflight(rest, config_name, schema)
+    rest = with_saved(rest, verb.saved) if verb.saved else rest
+    preflight(rest, verb.config, verb.schema)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach run() instead of being printed by Hydra
     sys.argv = [sys.argv[0], *rest]
-    app()
+    verb.app()
 
 
 def _split(arguments: list[str]) -> tuple[str, list[str]]:
@@ -147,11 +203,11 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
 
 
 def _quote_path(argument: str) -> str:
-    """``run=`` with quotes around its value: folders of sweeps have commas and equal signs in their names."""
+    """A path with quotes around it: folders of sweeps have commas and equal signs in their names."""
     key, _, value = argument.partition("=")
-    if key != "run" or value in ("", "null") or value.startswith(("'", '"')):
+    if key not in ("run", "runs", "generated") or value in ("", "null") or value.startswith(("'", '"', "[")):
         return argument
-    return "run='" + value.replace("'", "\\'") + "'"
+    return f"{key}='" + value.replace("'", "\\'") + "'"
 
 
 def _refuse_shared_clock(arguments: list[str]) -> None:

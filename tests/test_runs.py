@@ -228,8 +228,17 @@ def test_evaluation_does_not_change_training_and_names_its_extractor(tmp_path, g
     assert same(result(scored), result(plain))
     lines = [json.loads(line) for line in (tmp_path / "scored" / "metrics.jsonl").read_text().splitlines()]
     scores = {tag for line in lines for tag in line if tag.startswith("metric/")}
-    assert scores == {"metric/fid_classifier", "metric/best_fid_classifier", "metric/inception_score_classifier"}
+    named = ["fid", "best_fid", "inception_score", "inception_score_std"]
+    assert scores == {f"metric/{name}_classifier" for name in named}
     assert scored["best"]["metric"] == "fid_classifier"
+    kept = json.loads((tmp_path / "scored" / "evaluation.json").read_text())
+    assert [(entry["step"], entry["stamp"]["extractor"], entry["stamp"]["weights"]) for entry in kept] == [
+        (2, "classifier", "ema"),
+        (4, "classifier", "ema"),
+    ]
+    assert kept[-1]["scores"].keys() == {
+        f"{name}_classifier" for name in ("fid", "inception_score", "inception_score_std")
+    }
     assert (tmp_path / "scored" / "checkpoints" / f"step_{scored['best']['step']:08d}.pt").exists()
 
 

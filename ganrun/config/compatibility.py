@@ -130,7 +130,8 @@ def _one_image(config: dict[str, Any]) -> Iterator[Problem]:
     """More than one sample at a time for a game of a single image."""
     game = next(_nodes(config.get("model"), "model"), None)
     if game and "single_image" in (game[2].trait("requires") or ()) and _at(config, "trainer", "batch_size") != 1:
-        yield Problem("trainer.batch_size", f"{game[2].path} learns from exactly one image", "Use trainer.batch_size=1.")
+        cause = f"{game[2].path} learns from exactly one image"
+        yield Problem("trainer.batch_size", cause, "Use trainer.batch_size=1.")
 
 
 def _unknown_best(config: dict[str, Any]) -> Iterator[Problem]:

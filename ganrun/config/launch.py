@@ -153,7 +153,7 @@ def _train(config: dict[str, Any], folder: RunFolder) -> float | None:
         optimizers=make_optimizers(config),
         players=make_player_settings(config),
         helpers=[
-            Evaluator(make_evaluation(config), logbook),
+            Evaluator(make_evaluation(config), split_of(config["dataset"]), logbook),
             Painter(folder, settings.picture_every_steps, settings.picture_samples, logbook),
             logbook,
             checkpoints,
@@ -265,6 +265,11 @@ def make_player_settings(config: dict[str, Any]) -> dict[str, PlayerSettings]:
 def make_evaluation(config: dict[str, Any]) -> EvaluationSettings:
     """Metrics, their feature extractor and their interval."""
     return EvaluationSettings(**build(config["evaluation"], path="evaluation"))
+
+
+def split_of(dataset: dict[str, Any]) -> str:
+    """Which part of the data a data set's configuration names."""
+    return str(dataset.get("split") or dataset.get("subfolder") or "train")
 
 
 def announce(trainer: Trainer, game: Game, folder: RunFolder, state: dict[str, Any] | None) -> None:

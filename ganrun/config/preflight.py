@@ -23,7 +23,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ganrun.config import compatibility
 from ganrun.config.paths import conf_folder
-from ganrun.config.resume import read_run, resolve
+from ganrun.config.resume import resolve
+from ganrun.config.runs import check_verb
 from ganrun.config.validate import UnknownKey, check, plain
 from ganrun.config.words import did_you_mean, listing, sentences
 from ganrun.core.errors import ConfigError, Problem, RunError
@@ -139,18 +140,12 @@ class _Checker:
     def values(self, config: DictConfig, overrides: list[str]) -> list[Problem]:
         """Problems of the composed configuration."""
         try:
-            if self.schema == "SampleConfig":
-                return self._check_sample(plain(config))
+            if self.schema != "RunConfig":
+                return check_verb(plain(config), self.schema)
             final = resolve(config, overrides)
             return [*check(final, self.schema), *compatibility.check(final)]
         except ConfigError as error:
             return error.problems
-
-    def _check_sample(self, settings: dict[str, Any]) -> list[Problem]:
-        problems = check(settings, self.schema)
-        if not problems and read_run(settings["run"]) is None:
-            raise RunError(f"{settings['run']} holds no run. Give run=PATH the folder of a trained one.")
-        return problems
 
     def sweep(self, overrides: list[Override]) -> list[Problem]:
         """Names that no job of the sweep could use."""
@@ -201,12 +196,20 @@ class _Checker:
         try:
             config = compose(self.config_name, [*self.search_path, *groups])
         except (HydraException, OmegaConfBaseException) as error:
-            return [*problems, Problem("the configuration", f"cannot be composed ({one_line(error)})")], None
+            return [*problems, self._uncomposable(error)], None
         unknown = {problem.path.split("=")[0] for problem in problems if isinstance(problem, UnknownOption)}
         for override in keys:
             if override.key_or_group.split(".")[0] not in unknown:
                 problems += self._apply(config, override)
         return problems, config
+
+    def _uncomposable(self, error: Exception) -> Problem:
+        whole_runs = re.match(r"In '(\w+)/(\w+)': Could not override '(\w+)'", str(error))
+        if whole_runs and self.schema != "RunConfig":
+            group, option, other = whole_runs.groups()
+            cause = f"it belongs to one kind of {other} and cannot be chosen here"
+            return Problem(f"{group}={option}", cause, f"With run=FOLDER the run's own {group} is used.")
+        return Problem("the configuration", f"cannot be composed ({one_line(error)})")
 
     def _options(self, group: str) -> list[str]:
         return self.loader.get_group_options(group, ObjectType.CONFIG, self.config_name, self.search_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from fnmatch import fnmatch
 from pathlib import Path
@@ -87,13 +88,17 @@ def read_run(run: object) -> dict[str, Any] | None:
 def _apply(saved: dict[str, Any], composed: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     """The saved configuration with the overridden parts of the composed one."""
     parsed = OverridesParser.create().parse_overrides(overrides)
-    if any(_is_group(override) and override.key_or_group not in composed for override in parsed):
+    if any(_is_group(override) and _keys(override)[0] not in composed for override in parsed):
         return composed  # an experiment or a technique reaches everywhere: all of it was asked for
     asked = deepcopy(saved)
     for override in parsed:
         if not override.is_hydra_override():
-            _copy(composed, asked, override.key_or_group.split("."))
+            _copy(composed, asked, _keys(override))
     return asked
+
+
+def _keys(override: Override) -> list[str]:
+    return re.split(r"[./]", override.key_or_group)  # the group evaluation/features fills evaluation.features
 
 
 def _is_group(override: Override) -> bool:

@@ -10,19 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganrun.config.build import build
-from ganrun.config.launch import make_game, the_image
+from ganrun.config.load import load_data, load_game, truncate_latent
 from ganrun.core.errors import RunError
 from ganrun.core.facts import Facts
 from ganrun.core.types import Batch, Dataset, Grid, Scatter
-from ganrun.engine import checkpoint, precision, stages
+from ganrun.engine import checkpoint
 from ganrun.engine.folder import RunFolder
 from ganrun.engine.seeding import fixed_seed
-from ganrun.engine.trainer import resolve_device
-from ganrun.games.adversarial import AdversarialGame
 from ganrun.games.base import Game
 from ganrun.sampling.pictures import draw, save
-from ganrun.sampling.truncation import truncate
 from ganrun.sampling.write import write_images
 
 log = logging.getLogger(__name__)
@@ -45,12 +41,10 @@ def sample(settings: dict[str, Any]) -> Path:
     """
     folder = RunFolder(Path(settings["run"]))
     state = checkpoint.choose(folder, settings["step"])
-    game, dataset = load_game(state, needs_data=settings["files"] == "grid")
+    dataset = needed_data(state, in_picture=settings["files"] == "grid")
+    game = load_game(state, dataset, "ema")
     options = game_options(game, settings)
-    if settings["truncation"] is not None:
-        if not isinstance(game, AdversarialGame):
-            raise RunError(f"truncation needs a latent, and {type(game).__name__} has none. Leave truncation out.")
-        game.latent = truncate(game.latent, settings["truncation"])
+    truncate_latent(game, settings["truncation"])
     if game.translates:
         assert dataset is not None
         real = dataset.examples(settings["count"]).real
@@ -74,27 +68,11 @@ def file_name(step: int, settings: dict[str, Any]) -> str:
     return "_".join([f"step_{step:08d}", *(f"{key}_{value}" for key, value in given.items())])
 
 
-def load_game(state: dict[str, Any], needs_data: bool) -> tuple[Game, Dataset | None]:
-    """The game of a checkpoint with its (averaged) weights, in evaluation mode.
-
-    Args:
-        state: a checkpoint.
-        needs_data: whether pictures will be drawn that may show real samples.
-
-    Returns:
-        The game, and the data set if the game or its pictures cannot do without one.
-    """
-    config = state["config"]
+def needed_data(state: dict[str, Any], in_picture: bool) -> Dataset | None:
+    """The data set, if the game of a checkpoint or a picture of its points cannot do without one."""
     facts = Facts(**state["facts"])
-    on_data = bool({"single_image", "two_domains"} & facts.provides) or (needs_data and facts.kind == "points")
-    dataset: Dataset | None = build(config["dataset"]) if on_data else None
-    device = resolve_device("auto")
-    if dataset is not None:
-        dataset.place(str(device))
-    game = make_game(config, facts, None if dataset is None else the_image(dataset))
-    how = precision.resolve_precision(config["trainer"]["precision"], device)
-    stages.restore(game, state, config["seed"], lambda stage: precision.prepare(stage.game, device, how))
-    return game, dataset
+    needed = bool({"single_image", "two_domains"} & facts.provides) or (in_picture and facts.kind == "points")
+    return load_data(state["config"]["dataset"], facts) if needed else None
 
 
 def game_options(game: Game, settings: dict[str, Any]) -> dict[str, Any]:

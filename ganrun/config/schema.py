@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ganrun.core.arguments import NonNegativeInt, Positive, PositiveInt
 
@@ -74,3 +74,90 @@ class SampleConfig:
     height: Positive | None
     width: Positive | None
     start_scale: NonNegativeInt | None
+
+
+@dataclass
+class EvaluateConfig:
+    """What ``ganrun evaluate`` scores: exactly one of ``run``, ``runs`` and ``generated``.
+
+    Args:
+        run: folder of a trained run.
+        runs: folders with runs anywhere below them, or patterns for such.
+        generated: directory or ZIP archive of images.
+        step: checkpoint: the newest, the best or the one of a step.
+        weights: moving averages or the weights trained last.
+        truncation: latents beyond this many standard deviations are drawn again; ``None``: none are.
+        seed: of the latents; ``None``: the run's own.
+        output: file that remembers the scores; ``None``: in the run folder.
+        evaluation: scores.
+        dataset: the real data; ``None`` while none was chosen.
+    """
+
+    run: str | None
+    runs: str | list[str] | None
+    generated: str | None
+    step: Literal["last", "best"] | NonNegativeInt
+    weights: Literal["ema", "raw"]
+    truncation: Positive | None
+    seed: NonNegativeInt | None
+    output: str | None
+    evaluation: EvaluationSettings
+    dataset: Dataset | None
+
+
+@dataclass
+class NeighboursConfig:
+    """What ``ganrun neighbours`` draws.
+
+    Args:
+        run: folder of a trained run.
+        count: generated samples, one per row.
+        neighbours: real images beside each.
+        space: where distances are measured.
+        step: checkpoint: the newest, the best or the one of a step.
+        weights: moving averages or the weights trained last.
+        truncation: latents beyond this many standard deviations are drawn again; ``None``: none are.
+        seed: of the latents.
+        output: file to write; ``None``: inside the run folder.
+        evaluation: its features are those of ``space=features``.
+        dataset: the real data.
+    """
+
+    run: str
+    count: PositiveInt
+    neighbours: PositiveInt
+    space: Literal["features", "pixels"]
+    step: Literal["last", "best"] | NonNegativeInt
+    weights: Literal["ema", "raw"]
+    truncation: Positive | None
+    seed: NonNegativeInt
+    output: str | None
+    evaluation: EvaluationSettings
+    dataset: Dataset | None
+
+
+@dataclass
+class InterpolateConfig:
+    """What ``ganrun interpolate`` draws.
+
+    Args:
+        run: folder of a trained run.
+        rows: ways, each between two latents.
+        columns: samples on a way, its ends included.
+        path: straight line, arc, or what suits the latents.
+        step: checkpoint: the newest, the best or the one of a step.
+        weights: moving averages or the weights trained last.
+        truncation: latents beyond this many standard deviations are drawn again; ``None``: none are.
+        seed: of the latents.
+        output: file to write; ``None``: inside the run folder.
+    """
+
+    run: str
+    rows: PositiveInt
+    columns: Annotated[int, ">= 2"]
+    path: Literal["linear", "spherical", "auto"]
+    step: Literal["last", "best"] | NonNegativeInt
+    weights: Literal["ema", "raw"]
+    truncation: Positive | None
+    seed: NonNegativeInt
+    output: str | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from ganrun.core.facts import Facts
 from ganrun.core.types import Batch
 from ganrun.data.cache import Decoded
 from ganrun.data.storage import Storage
+
+Split = Literal["train", "test"]
+"""Part of a data set, as its makers divided it."""
 
 
 class Images:

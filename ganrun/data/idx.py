@@ -10,20 +10,21 @@ import numpy as np
 
 from ganrun.core.arguments import NonNegativeInt, PositiveInt
 from ganrun.core.errors import DataError
-from ganrun.data.base import Images, choose
+from ganrun.data.base import Images, Split, choose
 from ganrun.data.cache import Block, cached, locked
 from ganrun.data.decode import Filter, Shaping, resize_arrays
 from ganrun.data.source import missing
 
-_STEMS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
+_PREFIX = {"train": "train", "test": "t10k"}
 
 
 class IdxImages(Images):
-    """60,000 grey 28x28 training images of 10 classes, resized.
+    """Grey 28x28 images of 10 classes, resized: 60,000 for training or 10,000 for testing.
 
     Args:
         root: folder of the data; the files, packed or not, lie in ``<root>/<name>/raw``, where torchvision puts them.
         download: fetch the data when they are not there.
+        split: training or test images.
         size: side in pixels after resizing.
         filter: resampling filter.
         subset: a count, a fraction or ``None`` for all; balanced by class.
@@ -46,13 +47,14 @@ class IdxImages(Images):
         self,
         root: str,
         download: bool,
+        split: Split,
         size: PositiveInt,
         filter: Filter,
         subset: int | float | None,
         subset_seed: NonNegativeInt,
         flip: bool,
     ) -> None:
-        files = self._files(Path(root).expanduser(), download)
+        files = self._files(Path(root).expanduser(), download, split)
         settings = {
             "files": [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files],
             "size": size,
@@ -68,20 +70,22 @@ class IdxImages(Images):
             shaped = resize_arrays(images[chosen], Shaping(size, "none", filter))
             return [(shaped, labels[chosen])]
 
-        super().__init__(self.name, [cached(self.name.lower(), settings, produce)], 10, filter, flip)
+        name = self.name if split == "train" else f"{self.name} ({split})"
+        super().__init__(name, [cached(self.name.lower(), settings, produce)], 10, filter, flip)
 
-    def _files(self, root: Path, download: bool) -> list[Path]:
+    def _files(self, root: Path, download: bool, split: Split) -> list[Path]:
         folders = [root / self.name / "raw", *([root] if self.in_root else [])]
-        found = _find(folders)
+        stems = [f"{_PREFIX[split]}-{part}-ubyte" for part in ("images-idx3", "labels-idx1")]
+        found = _find(folders, stems)
         if not found and download:
             fetch(self.name, root)
-            found = _find(folders)
+            found = _find(folders, stems)
         if not found and not root.exists():
             raise DataError(f"{missing(root, 'dataset.root')} or fetch the data with dataset.download=true")
         if not found:
             places = " or ".join(str(folder) for folder in folders)
             raise DataError(
-                f"{self.name} was not found: there are no {_STEMS[0]}.gz and {_STEMS[1]}.gz in {places}. "
+                f"{self.name} was not found: there are no {stems[0]}.gz and {stems[1]}.gz in {places}. "
                 "Set dataset.root=... to where they are, or fetch them with dataset.download=true"
             )
         return found
@@ -106,11 +110,9 @@ def fetch(name: str, root: Path) -> None:
             ) from error
 
 
-def _find(folders: list[Path]) -> list[Path]:
+def _find(folders: list[Path], stems: list[str]) -> list[Path]:
     for folder in folders:
-        images, labels = (
-            [file for file in (folder / stem, folder / f"{stem}.gz") if file.is_file()] for stem in _STEMS
-        )
+        images, labels = ([file for file in (folder / stem, folder / f"{stem}.gz") if file.is_file()] for stem in stems)
         if images and labels:
             return [images[0], labels[0]]
     return []

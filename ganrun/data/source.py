@@ -48,31 +48,33 @@ class Source:
         return names
 
 
-def open_source(path: str | None) -> Source:
+def open_source(path: str | None, option: str = "dataset.path") -> Source:
     """The image files of a directory or a ZIP; hidden files and what macOS adds are left out.
+
+    Args:
+        path: what was named.
+        option: by which setting, for messages.
 
     Raises:
         DataError: nothing was named, it does not exist, cannot be read or holds no image.
     """
     if path is None:
-        raise DataError("No images were named. Give a directory or a ZIP archive with dataset.path=...")
+        raise DataError(f"No images were named. Give a directory or a ZIP archive with {option}=...")
     place = Path(path).expanduser()
     if not place.exists():
-        raise DataError(missing(place, "dataset.path"))
+        raise DataError(missing(place, option))
     try:
         if place.is_dir():
             source = _directory(place)
         elif zipfile.is_zipfile(place):
             source = _archive(place)
         else:
-            raise DataError(f"{place} is neither a directory nor a ZIP archive. Point dataset.path at one of these.")
+            raise DataError(f"{place} is neither a directory nor a ZIP archive. Point {option} at one of these.")
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{place} cannot be read ({error}). Check its permissions and that it is complete.") from error
     if not source.stamps:
         kinds = ", ".join(suffix[1:] for suffix in _SUFFIXES)
-        raise DataError(
-            f"{place} holds no images. Point dataset.path at a folder or ZIP with files of a kind of {kinds}."
-        )
+        raise DataError(f"{place} holds no images. Point {option} at a folder or ZIP with files of a kind of {kinds}.")
     return source
 
 

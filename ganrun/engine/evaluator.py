@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from ganrun.core.errors import RunError
 from ganrun.engine import distributed
 from ganrun.engine.logbook import Logbook
+from ganrun.engine.scores import FILE, Entry, remember
 from ganrun.engine.settings import EvaluationSettings
 from ganrun.engine.trainer import Trainer
+from ganrun.games.base import Game
 from ganrun.metrics.base import Evaluation
 
 log = logging.getLogger(__name__)
@@ -19,11 +26,13 @@ class Evaluator:
 
     Args:
         settings: how often, on how many samples, with which metrics.
+        split: part of the data that the run is trained on.
         logbook: where the scores are written.
     """
 
-    def __init__(self, settings: EvaluationSettings, logbook: Logbook) -> None:
+    def __init__(self, settings: EvaluationSettings, split: str, logbook: Logbook) -> None:
         self.settings = settings
+        self.split = split
         self.logbook = logbook
 
     def begin(self, trainer: Trainer) -> None:
@@ -38,8 +47,13 @@ class Evaluator:
             features=self.settings.features,
             dataset=trainer.dataset,
             samples=self.settings.samples,
+            real=self.settings.real,
             batch_size=self.settings.batch_size,
             progress=distributed.is_main(),
+            split=self.split,
+            weights="ema" if any(player.average for player in trainer.players.values()) else "raw",
+            truncation=None,
+            seed=trainer.seed,
         )
         distributed.local_work(self.evaluation.prepare)
 
@@ -65,7 +79,16 @@ class Evaluator:
 
     def _scores(self, trainer: Trainer) -> dict[str, float]:
         with trainer.sampling("evaluation"):
-            return self.evaluation.run(trainer.game.sample)
+            scores = self.evaluation.run(generator_of(trainer.game))
+        if scores:
+            self._keep(Entry(str(self.logbook.folder.path), trainer.step, self.evaluation.stamp(), scores))
+        return scores
+
+    def _keep(self, entry: Entry) -> None:
+        try:
+            remember(entry, self.logbook.folder.path / FILE)
+        except RunError as error:  # no reason to end a run
+            log.warning("%s", error)
 
     def _remember_best(self, trainer: Trainer, scores: dict[str, float]) -> None:
         name = self.settings.best
@@ -78,3 +101,19 @@ class Evaluator:
         if best.get("metric") != tag or sign * scores[tag] < sign * best["value"]:
             trainer.best = {"step": trainer.step, "metric": tag, "value": scores[tag]}
         self.logbook.add_scalars({f"metric/best_{tag}": trainer.best["value"]}, trainer.step)
+
+
+def generator_of(game: Game) -> Callable[[int], Tensor | tuple[Tensor, Tensor]]:
+    """What an evaluation draws from: samples, with the labels they were asked for if the game is conditional."""
+    if not game.classes:
+        return game.sample
+
+    drawn = 0
+
+    def labelled(count: int) -> tuple[Tensor, Tensor]:
+        nonlocal drawn  # goes on where the last batch ended, so that every class gets as many samples
+        condition = torch.arange(drawn, drawn + count, device=game.device) % game.classes
+        drawn += count
+        return game.sample(count, condition), condition
+
+    return labelled

@@ -80,6 +80,7 @@ class EvaluationSettings:
     Args:
         every_steps: between two evaluations; 0: only at the end.
         samples: generated samples per evaluation.
+        real: real samples to compare with; ``None``: the whole data set.
         batch_size: samples generated at once.
         best: name of the metric that selects the best checkpoint; ``None``: no best checkpoint is kept.
         metrics: name -> metric.
@@ -88,6 +89,7 @@ class EvaluationSettings:
 
     every_steps: NonNegativeInt
     samples: PositiveInt
+    real: PositiveInt | None
     batch_size: PositiveInt
     best: str | None
     metrics: dict[str, Any]

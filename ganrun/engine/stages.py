@@ -37,9 +37,18 @@ def walk(
         index += 1
 
 
-def restore(game: Game, state: dict[str, Any], seed: int, prepare: Callable[[Stage], None]) -> None:
-    """Give a freshly made game the weights of a checkpoint, moving averages where there are any, for sampling."""
+def restore(game: Game, state: dict[str, Any], seed: int, averages: bool, prepare: Callable[[Stage], None]) -> None:
+    """Give a freshly made game the weights of a checkpoint, for sampling.
+
+    Args:
+        game: freshly made.
+        state: a checkpoint.
+        seed: the run's.
+        averages: take moving averages where there are any, not the weights that were trained last.
+        prepare: called with every stage before anything else (device, precision).
+    """
     _, stage = next(walk(game, seed, state["finished"], prepare))
     stage.game.load_state_dict(state["game"])
-    use_averages(stage.game, state["players"])
+    if averages:
+        use_averages(stage.game, state["players"])
     game.eval()

@@ -42,6 +42,9 @@ class Game(nn.Module):
     translates: bool = False
     """Whether :meth:`sample` turns images of the first domain, its condition, into images of the second."""
 
+    classes: int = 0
+    """Number of classes whose labels :meth:`sample` takes as its condition; 0: it takes none."""
+
     def __init__(self) -> None:
         super().__init__()
         self.statistics = Statistics()

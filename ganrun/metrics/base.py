@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ganrun import __version__
 from ganrun.core.types import Dataset
 from ganrun.metrics.cache import remember
+from ganrun.metrics.protocol import Stamp
 
 log = logging.getLogger(__name__)
 
 SEED = 0  # of the choice of real samples and of everything random inside a metric: scores are comparable over time
+
+CHUNK = 4096  # feature vectors handled at once: bounds what is held in float64
 
 
 class Unavailable(Exception):  # noqa: N818  (not an error: training goes on without the score)
@@ -31,11 +35,11 @@ class Features(NamedTuple):
 
     Args:
         pooled: ``[N, dimensions]``, the penultimate layer.
-        logits: ``[N, classes]``.
+        logits: ``[N, classes]``; ``None`` from a network that knows no classes.
     """
 
     pooled: Tensor
-    logits: Tensor
+    logits: Tensor | None
 
 
 class FeatureExtractor(Protocol):
@@ -46,6 +50,9 @@ class FeatureExtractor(Protocol):
 
     identity: str
     """Hash of the weights; part of the key under which statistics are cached."""
+
+    resize: str
+    """How images reach the network's resolution."""
 
     def __call__(self, images: Tensor) -> Features:
         """Features of ``[N, C, H, W]`` uint8 images."""
@@ -76,21 +83,56 @@ class Moments(NamedTuple):
     outer: Tensor
 
 
+class Reference(NamedTuple):
+    """What is known of the real images; computed once, kept on disk.
+
+    Args:
+        moments: of the features of all real images that the evaluation compares with.
+        pooled: features ``[n, d]`` of the first ``n`` of them, as many as any metric wants.
+        condition: their labels ``[n]``, or ``None``.
+    """
+
+    moments: Moments
+    pooled: Tensor
+    condition: Tensor | None
+
+
 @dataclass(frozen=True)
 class Samples:
     """What a metric sees; all tensors on the CPU.
 
     Args:
-        generated: uint8 images ``[N, C, H, W]``, or points ``[N, 2]``.
+        generated: uint8 images ``[N, C, H, W]``, or points ``[N, 2]``; empty when every metric looks at features only.
         features: of the generated images; ``None`` when no metric of the evaluation needs them.
-        real_moments: of the features of so many real images (``None``: of all), the same ones every time.
+        condition: class labels ``[N]`` that the samples were asked to have; ``None`` from an unconditional generator.
+        reference: features of the real images.
         dataset: the real data.
     """
 
     generated: Tensor
     features: Features | None
-    real_moments: Callable[[int | None], Moments]
+    condition: Tensor | None
+    reference: Callable[[], Reference]
     dataset: Dataset
+    _shared: dict[object, Any] = field(default_factory=dict)
+
+    def share(self, key: object, make: Callable[[], Any]) -> Any:
+        """What ``make`` returned when a metric first asked for ``key``; for costly things that several metrics need."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        return self._shared[key]
+
+
+class Spread(NamedTuple):
+    """A score that is a mean over parts of the samples.
+
+    Args:
+        mean: the score.
+        std: its deviation between the parts, or its standard error; reported under a tag of its own.
+    """
+
+    mean: float
+    std: float
 
 
 class Metric:
@@ -102,9 +144,12 @@ class Metric:
     lower_is_better: bool
 
     on_features: bool = False
-    """Whether it looks at ``Samples.features``; its tag then names the extractor."""
+    """Whether it looks at ``Samples.features`` and not at the samples; its tag then names the extractor."""
 
-    def evaluate(self, samples: Samples) -> float:
+    real_features: int | None = 0
+    """Of how many real images it wants the features, not only their moments; ``None``: of all."""
+
+    def evaluate(self, samples: Samples) -> float | Spread:
         """The score.
 
         Raises:
@@ -136,6 +181,18 @@ def real_images(dataset: Dataset, count: int | None, batch_size: int) -> Iterato
         yield quantise(batch.real), batch.condition
 
 
+def moments(parts: Iterable[Tensor]) -> Moments:
+    """Float64 sums over parts ``[n, d]`` of a set of feature vectors, none of which is copied as a whole."""
+    samples, total, outer = 0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    for part in parts:
+        for chunk in part.split(CHUNK):
+            exact = chunk.double()
+            samples += len(exact)
+            total = total + exact.sum(0)
+            outer = outer + exact.T @ exact
+    return Moments(torch.tensor(samples), total, outer)
+
+
 class Evaluation:
     """Scores a generator against a data set by several metrics that share samples, features and real statistics.
 
@@ -144,8 +201,13 @@ class Evaluation:
         features: source of the extractor that the image metrics share, or ``None``.
         dataset: the real data.
         samples: generated samples per evaluation.
+        real: real images to compare with; ``None``: the whole data set.
         batch_size: samples generated, and images pushed through the extractor, at once.
         progress: whether to show progress bars on a terminal.
+        split: part of the data that ``dataset`` is; for the stamp, like everything below.
+        weights: ``ema`` or ``raw`` weights of the generator; ``unknown`` for images made elsewhere.
+        truncation: of the latents, in standard deviations; ``None``: none.
+        seed: of the latents; ``None``: unknown.
     """
 
     def __init__(
@@ -154,16 +216,25 @@ class Evaluation:
         features: FeatureSource | None,
         dataset: Dataset,
         samples: int,
+        real: int | None,
         batch_size: int,
         progress: bool,
+        split: str,
+        weights: str,
+        truncation: float | None,
+        seed: int | None,
     ) -> None:
         self.metrics = dict(metrics)
         self.features = features
         self.dataset = dataset
         self.samples = samples
+        self.real = real
         self.batch_size = batch_size
         self.progress = progress
-        self._moments: dict[int, Moments] = {}
+        self.split = split
+        self.weights = weights
+        self.truncation = truncation
+        self.seed = seed
         self._warned: set[str] = set()
 
     def prepare(self) -> None:
@@ -175,16 +246,38 @@ class Evaluation:
         if any(metric.on_features for metric in self.metrics.values()):
             _ = self._extractor
 
-    def tag(self, name: str) -> str:
-        """Under which tag metric ``name`` is reported: ``fid_classifier`` when the extractor is a classifier."""
+    def tag(self, name: str, part: str = "") -> str:
+        """Under which tag (a part of) metric ``name`` is reported: ``fid_classifier`` from features of a classifier."""
         extractor = self._extractor if self.metrics[name].on_features else None
-        return f"{name}_{extractor.name}" if extractor and extractor.name else name
+        return f"{name}{part}_{extractor.name}" if extractor and extractor.name else f"{name}{part}"
 
-    def run(self, generate: Callable[[int], Tensor]) -> dict[str, float]:
+    def stamp(self) -> Stamp:
+        """The protocol of this evaluation's scores; loads the extractor if a metric needs it."""
+        self.prepare()
+        needed = any(metric.on_features for metric in self.metrics.values())
+        extractor = self._extractor if needed else None
+        return Stamp(
+            extractor=(extractor.name or "inception") if extractor else "none",
+            extractor_identity=extractor.identity if extractor else "",
+            resize=extractor.resize if extractor else "",
+            real=self._real_count,
+            generated=self.samples,
+            split=self.split,
+            quantised="uint8" if self.dataset.facts.kind == "images" else "no",
+            weights=self.weights,
+            truncation=self.truncation,
+            seed=self.seed,
+            data=self.dataset.facts.fingerprint,
+            version=__version__,
+            settings=tuple(sorted((self.tag(name), settings(metric)) for name, metric in self.metrics.items())),
+        )
+
+    def run(self, generate: Callable[[int], Tensor | tuple[Tensor, Tensor]]) -> dict[str, float]:
         """Draw samples and score them; torch's generators are left as they were found.
 
         Args:
-            generate: count -> images ``[count, C, H, W]`` in [-1, 1] or points ``[count, 2]``, without gradients.
+            generate: count -> images ``[count, C, H, W]`` in [-1, 1] or points ``[count, 2]``, without gradients; from
+                a conditional generator a pair of these and the class labels ``[count]`` that were asked for.
 
         Returns:
             Tag -> finite score; a score that cannot be had is left out, and the log says once why.
@@ -198,41 +291,62 @@ class Evaluation:
             if not wanted:
                 return {}
             samples = self._draw(generate)
-            return {self.tag(name): score for name in wanted if (score := self._score(name, samples)) is not None}
+            scores: dict[str, float] = {}
+            for name in wanted:
+                scores |= self._score(name, samples)
+            return scores
 
-    def _score(self, name: str, samples: Samples) -> float | None:
+    def _score(self, name: str, samples: Samples) -> dict[str, float]:
         try:
             with private_randomness(SEED):
                 score = self.metrics[name].evaluate(samples)
         except Unavailable as reason:
             self._warn(f"no {name}: {reason}")
-            return None
-        if not math.isfinite(score):
-            self._warn(f"no {name}: it came out as {score}")
-            return None
-        return score
+            return {}
+        tag = self.tag(name)
+        found = {tag: score.mean, self.tag(name, "_std"): score.std} if isinstance(score, Spread) else {tag: score}
+        if not math.isfinite(found[tag]):
+            self._warn(f"no {name}: it came out as {found[tag]}")
+            return {}
+        return {tag: value for tag, value in found.items() if math.isfinite(value)}  # one part has no deviation
 
     def _warn(self, message: str) -> None:
         if message not in self._warned:
             log.warning(message)
             self._warned.add(message)
 
-    def _draw(self, generate: Callable[[int], Tensor]) -> Samples:
-        generated, features = [], []
+    def _draw(self, generate: Callable[[int], Tensor | tuple[Tensor, Tensor]]) -> Samples:
+        extract = any(metric.on_features for metric in self.metrics.values())
+        keep = not all(metric.on_features for metric in self.metrics.values())
+        generated, features, conditions = [torch.empty(0)], [], []
         with self._bar("evaluating", self.samples) as bar:
             for start in range(0, self.samples, self.batch_size):
-                batch = generate(min(self.batch_size, self.samples - start))
+                drawn = generate(min(self.batch_size, self.samples - start))
+                batch, condition = drawn if isinstance(drawn, tuple) else (drawn, None)
                 if self.dataset.facts.kind == "images":
                     batch = quantise(batch)
-                    if any(metric.on_features for metric in self.metrics.values()) and self._extractor:
-                        features.append(Features(*(part.cpu() for part in self._extractor(batch))))
-                generated.append(batch.cpu())
+                    if extract and self._extractor:
+                        features.append(self._extract(batch))
+                if keep:
+                    generated.append(batch.cpu())
+                if condition is not None:
+                    conditions.append(condition.cpu())
                 bar.update(len(batch))
-        joined = Features(*(torch.cat(part) for part in zip(*features, strict=True))) if features else None
-        return Samples(torch.cat(generated), joined, self._real_moments, self.dataset)
+        return Samples(
+            generated=torch.cat(generated[1:] or generated),
+            features=_joined(features) if features else None,
+            condition=torch.cat(conditions) if conditions else None,
+            reference=lambda: self._reference,
+            dataset=self.dataset,
+        )
 
     def _bar(self, title: str, total: int) -> tqdm:
         return tqdm(total=total, desc=title, unit="img", leave=False, disable=None if self.progress else True)
+
+    def _extract(self, images: Tensor) -> Features:
+        assert self._extractor is not None
+        features = self._extractor(images)
+        return Features(features.pooled.cpu(), None if features.logits is None else features.logits.cpu())
 
     @cached_property
     def _extractor(self) -> FeatureExtractor | None:
@@ -246,25 +360,50 @@ class Evaluation:
             self._warn(f"no {names}: {reason}")
             return None
 
-    def _real_moments(self, count: int | None) -> Moments:
+    @property
+    def _real_count(self) -> int:
         available = self.dataset.facts.count[0]
-        count = available if count is None else min(count, available)
-        if count not in self._moments:
-            self._moments[count] = self._remembered_moments(count)
-        return self._moments[count]
+        return available if self.real is None else min(self.real, available)
 
-    def _remembered_moments(self, count: int) -> Moments:
+    @cached_property
+    def _reference(self) -> Reference:
         assert self._extractor is not None
-        key = ("moments", self.dataset.facts.fingerprint, self._extractor.identity, count)
-        return Moments(**remember(key, lambda: self._measure(count)))
+        count = self._real_count
+        wishes = [metric.real_features for metric in self.metrics.values()]
+        kept = max(count if wish is None else min(wish, count) for wish in wishes)
+        key = ("reference", self.dataset.facts.fingerprint, self._extractor.identity, count, kept)
+        found = remember(key, lambda: self._measure(count, kept))
+        return Reference(Moments(*found["moments"]), found["pooled"], found["condition"])
 
-    def _measure(self, count: int) -> dict[str, Tensor]:
-        assert self._extractor is not None
-        total = outer = torch.zeros((), dtype=torch.float64)
-        with self._bar("real images", count) as bar:
-            for images, _ in real_images(self.dataset, count, self.batch_size):
-                pooled = self._extractor(images).pooled.cpu().double()
-                total = total + pooled.sum(0)
-                outer = outer + pooled.T @ pooled
-                bar.update(len(images))
-        return {"samples": torch.tensor(count), "total": total, "outer": outer}
+    def _measure(self, count: int, kept: int) -> dict[str, Any]:
+        pooled, conditions = [], []
+
+        def features() -> Iterator[Tensor]:
+            room = kept
+            with self._bar("real images", count) as bar:
+                for images, condition in real_images(self.dataset, count, self.batch_size):
+                    part = self._extract(images).pooled
+                    pooled.append(part[:room])
+                    if condition is not None:
+                        conditions.append(condition[:room].cpu())
+                    room -= len(pooled[-1])
+                    bar.update(len(images))
+                    yield part
+
+        measured = moments(features())
+        labels = torch.cat(conditions) if conditions else None
+        return {"moments": tuple(measured), "pooled": torch.cat(pooled), "condition": labels}
+
+
+def settings(metric: object) -> str:
+    """A metric's settings as one word for the stamp: ``splits=10``."""
+    return " ".join(f"{name}={_word(value)}" for name, value in sorted(vars(metric).items()) if name != "real_features")
+
+
+def _word(value: Any) -> str:
+    return f"{type(value).__name__}({settings(value)})" if hasattr(value, "__dict__") else str(value)
+
+
+def _joined(parts: Sequence[Features]) -> Features:
+    logits = [part.logits for part in parts if part.logits is not None]
+    return Features(torch.cat([part.pooled for part in parts]), torch.cat(logits) if logits else None)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,8 @@ def cache_folder() -> Path:
 def remember(key: Sequence[object], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What ``make`` returned when it was first called under ``key``, on this machine.
 
-    A file that cannot be read is made again, and a folder that cannot be written to only costs the memory: two
-    processes may do the same work at the same time, but neither ever sees half a file.
+    When several processes want it at once, one makes it and the others wait. A file that cannot be read is made again;
+    where the folder cannot be written to, everyone makes it anew.
 
     Args:
         key: its first element is readable and becomes part of the file name.
@@ -32,17 +34,51 @@ def remember(key: Sequence[object], make: Callable[[], dict[str, Any]]) -> dict[
     """
     digest = hashlib.sha256(repr(tuple(key)).encode()).hexdigest()[:20]
     path = cache_folder() / "metrics" / f"{key[0]}_{digest}.pt"
-    if path.is_file():
+    found = _read(path)
+    if found is None:
+        with _locked(path.with_suffix(".lock")):
+            found = _read(path)  # another process may have been faster
+            if found is None:
+                found = make()
+                _keep(found, path)
+    return found
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        value: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        log.warning("%s cannot be read and is made again (%s)", path, type(error).__name__)
+        return None
+    return value
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError:  # a folder that cannot be written to; said when the value is to be kept
+        yield
+        return
+    with file:
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises many kinds for a damaged file
-            log.warning("%s cannot be read and is made again (%s)", path, type(error).__name__)
-    value = make()
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("waiting for another process that makes %s", path.with_suffix(".pt"))
+            fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed, also by a crash
+        except OSError:  # a file system without locks
+            log.debug("%s cannot be locked", path)
+        yield
+
+
+def _keep(value: dict[str, Any], path: Path) -> None:
     try:
         _write(value, path)
     except OSError as error:
         log.warning("cannot keep %s for the next run: %s", path, error)
-    return value
 
 
 def _write(value: dict[str, Any], path: Path) -> None:

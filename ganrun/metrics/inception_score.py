@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 from torch import Tensor, nn
 
 from ganrun.core.arguments import PositiveInt
-from ganrun.metrics.base import Metric, Samples, Unavailable
+from ganrun.metrics.base import Metric, Samples, Spread, Unavailable
 
 
 class InceptionScore(Metric):
-    """``exp(E_x KL(p(c|x) ‖ p(c)))``, the mean over equal splits of the shuffled samples.
+    """``exp(E_x KL(p(c|x) ‖ p(c)))``, the mean and deviation over equal splits of the shuffled samples.
 
     Between 1 and the number of classes; blind to collapse within a class.
 
@@ -26,16 +27,18 @@ class InceptionScore(Metric):
     def __init__(self, splits: PositiveInt) -> None:
         self.splits = splits
 
-    def evaluate(self, samples: Samples) -> float:
+    def evaluate(self, samples: Samples) -> Spread:
         assert samples.features is not None
         logits = samples.features.logits
+        if logits is None:
+            raise Unavailable("the feature extractor knows no classes")
         if len(logits) < 2 * self.splits:
             raise Unavailable(f"{len(logits)} images are too few for {self.splits} splits. Raise evaluation.samples.")
         return inception_score(logits, self.splits)
 
 
-def inception_score(logits: Tensor, splits: int) -> float:
-    """Mean Inception Score over splits, by torchmetrics.
+def inception_score(logits: Tensor, splits: int) -> Spread:
+    """Inception Score, mean and standard deviation over splits, by torchmetrics.
 
     Args:
         logits: ``[N, classes]``; shuffled with torch's default generator.
@@ -49,6 +52,8 @@ def inception_score(logits: Tensor, splits: int) -> float:
         # In float64: where a class is never predicted, a float32 softmax underflows and 0·log 0 would be NaN.
         metric.update(logits.double())
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*degrees of freedom")  # std of one split, which is not used
-            mean, _ = metric.compute()
-    return float(mean)
+            warnings.filterwarnings(
+                "ignore", message=".*degrees of freedom"
+            )  # of one split: NaN, which is not reported
+            mean, std = metric.compute()
+    return Spread(float(mean), float(std) * math.sqrt((splits - 1) / splits))  # of these splits: ddof = 0, as usual

@@ -69,6 +69,12 @@ def test_anything_else_is_refused_and_listed(folder):
     assert "run=PATH" in text
 
 
+def test_another_feature_extractor_is_no_other_run(folder):
+    resumed = asked(folder, "evaluation/features=random")
+    assert resumed["evaluation"]["features"]["_target_"] == "ganrun.metrics.features.random.Random"
+    assert resumed["trainer"]["steps"] == 50
+
+
 def test_an_experiment_is_compared_as_a_whole(folder):
     with pytest.raises(RunError, match=r"optimizer\.generator\.lr: the run has 0\.0003, you asked for 0\.0001"):
         asked(folder, "technique=[ttur]")

@@ -44,11 +44,11 @@ def idx(array):
     return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
-def write_idx(folder, packed, count=20):
-    folder.mkdir(parents=True)
+def write_idx(folder, packed, count=20, prefix="train"):
+    folder.mkdir(parents=True, exist_ok=True)
     images = np.random.default_rng(0).integers(0, 256, (count, 28, 28), dtype=np.uint8)
     labels = (np.arange(count) % 10).astype(np.uint8)
-    for stem, array in (("train-images-idx3-ubyte", images), ("train-labels-idx1-ubyte", labels)):
+    for stem, array in ((f"{prefix}-images-idx3-ubyte", images), (f"{prefix}-labels-idx1-ubyte", labels)):
         path = folder / (stem + (".gz" if packed else ""))
         path.write_bytes(gzip.compress(idx(array)) if packed else idx(array))
     return images, labels
@@ -58,29 +58,40 @@ def write_idx(folder, packed, count=20):
 @pytest.mark.parametrize(("kind", "place"), [(Mnist, "."), (Mnist, "MNIST/raw"), (FashionMnist, "FashionMNIST/raw")])
 def test_idx_files(tmp_path, kind, place, packed):
     images, labels = write_idx(tmp_path / "root" / place, packed)
-    dataset = kind(root=str(tmp_path / "root"), download=False, **LABELLED | {"size": 28})
+    dataset = kind(root=str(tmp_path / "root"), download=False, split="train", **LABELLED | {"size": 28})
     batch = dataset.fetch((torch.arange(20),))
     np.testing.assert_array_equal(((batch.real[:, 0] + 1) * 127.5).round().byte().numpy(), images)
     assert batch.condition.tolist() == labels.tolist()
 
 
+def test_test_images_are_apart(tmp_path):
+    write_idx(tmp_path, packed=True)
+    with pytest.raises(DataError, match="there are no t10k-images-idx3-ubyte"):
+        Mnist(root=str(tmp_path), download=False, split="test", **LABELLED)
+    write_idx(tmp_path, packed=True, count=10, prefix="t10k")
+    test = Mnist(root=str(tmp_path), download=False, split="test", **LABELLED)
+    assert test.facts.count == (10,)
+    assert test.facts.description.startswith("MNIST (test): ")
+    assert Mnist(root=str(tmp_path), download=False, split="train", **LABELLED).facts.count == (20,)
+
+
 def test_idx_files_missing_or_damaged(tmp_path):
     with pytest.raises(DataError, match=r"MNIST was not found.*dataset\.root=.*dataset\.download=true"):
-        Mnist(root=str(tmp_path), download=False, **LABELLED)
+        Mnist(root=str(tmp_path), download=False, split="train", **LABELLED)
     write_idx(tmp_path / "root", packed=True)
     with pytest.raises(DataError, match="FashionMNIST was not found"):
-        FashionMnist(root=str(tmp_path / "root"), download=False, **LABELLED)
+        FashionMnist(root=str(tmp_path / "root"), download=False, split="train", **LABELLED)
     path = tmp_path / "root" / "train-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz is damaged"):
-        Mnist(root=str(tmp_path / "root"), download=False, **LABELLED)
+        Mnist(root=str(tmp_path / "root"), download=False, split="train", **LABELLED)
 
 
 @pytest.mark.parametrize("kind", [Mnist, Cifar10])
 def test_misspelt_root(tmp_path, kind):
     (tmp_path / "data").mkdir()
     with pytest.raises(DataError, match=r"Did you mean data\?.*dataset\.download=true"):
-        kind(root=str(tmp_path / "dta"), download=False, **LABELLED)
+        kind(root=str(tmp_path / "dta"), download=False, split="train", **LABELLED)
 
 
 @pytest.mark.parametrize("kind", [Mnist, Cifar10])
@@ -90,11 +101,11 @@ def test_download_without_a_network(tmp_path, monkeypatch, kind):
 
     monkeypatch.setattr("urllib.request.urlopen", offline)
     with pytest.raises(DataError, match=r"could not be fetched.*dataset=digits"):
-        kind(root=str(tmp_path), download=True, **LABELLED)
+        kind(root=str(tmp_path), download=True, split="train", **LABELLED)
 
 
 def test_mnist(shared_data):
-    dataset = Mnist(root=str(shared_data / "mnist"), download=False, **LABELLED | {"subset": 500})
+    dataset = Mnist(root=str(shared_data / "mnist"), download=False, split="train", **LABELLED | {"subset": 500})
     assert dataset.facts.shape == (1, 32, 32)
     assert torch.bincount(dataset.fetch((torch.arange(500),)).condition).tolist() == [50] * 10
 
@@ -103,7 +114,7 @@ def test_cifar10_from_torchvisions_batches(tmp_path, monkeypatch):
     from torchvision.datasets import CIFAR10
 
     with pytest.raises(DataError, match=r"CIFAR-10 was not found.*dataset\.root="):
-        Cifar10(root=str(tmp_path), download=False, **LABELLED)
+        Cifar10(root=str(tmp_path), download=False, split="train", **LABELLED)
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (5, 4, 3072), dtype=np.uint8)
@@ -112,14 +123,19 @@ def test_cifar10_from_torchvisions_batches(tmp_path, monkeypatch):
         (folder / f"data_batch_{number + 1}").write_bytes(pickle.dumps(batch))
     (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list("abcdefghij")}))
     with pytest.raises(DataError, match="incomplete or damaged"):  # not the published files: never unpickled
-        Cifar10(root=str(tmp_path), download=False, **LABELLED)
+        Cifar10(root=str(tmp_path), download=False, split="train", **LABELLED)
     monkeypatch.setattr(CIFAR10, "_check_integrity", lambda self: True)
     monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *args: True)
-    dataset = Cifar10(root=str(tmp_path), download=False, **LABELLED)
+    dataset = Cifar10(root=str(tmp_path), download=False, split="train", **LABELLED)
     batch = dataset.fetch((torch.arange(20),))
     expected = torch.from_numpy(pixels.reshape(20, 3, 32, 32))
     assert torch.equal(((batch.real + 1) * 127.5).round().byte(), expected)
     assert batch.condition.tolist() == [label for number in range(5) for label in (number, 1, 2, 3)]
+    with pytest.raises(DataError, match="does not have test_batch"):
+        Cifar10(root=str(tmp_path), download=False, split="test", **LABELLED)
+    (folder / "test_batch").write_bytes(pickle.dumps({"data": pixels[0, :3], "labels": [7, 8, 9]}))
+    test = Cifar10(root=str(tmp_path), download=False, split="test", **LABELLED)
+    assert test.fetch((torch.arange(3),)).condition.tolist() == [7, 8, 9]
 
 
 def test_single_image_default():

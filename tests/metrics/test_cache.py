@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import multiprocessing
 import threading
+import time
 
 import pytest
 import torch
@@ -32,7 +34,7 @@ def test_made_once_per_key(folder):
 
 def test_a_damaged_file_is_made_again(folder, caplog):
     remember(("thing",), lambda: {"value": 1})
-    (path,) = (folder / "metrics").iterdir()
+    (path,) = (folder / "metrics").glob("*.pt")
     path.write_bytes(path.read_bytes()[:50])
     assert remember(("thing",), lambda: {"value": 2}) == {"value": 2}
     assert "cannot be read" in caplog.text
@@ -45,23 +47,52 @@ def test_a_folder_that_cannot_be_written_costs_only_the_memory(folder, caplog):
     assert "cannot keep" in caplog.text
 
 
-def test_writers_at_the_same_time_leave_one_whole_file(folder):
-    barrier = threading.Barrier(4)
+def test_what_threads_want_at_once_is_made_once(folder):
+    calls, seen = [], []
 
     def work(value):
         def make():
-            barrier.wait()
+            calls.append(value)
+            time.sleep(0.2)
             return {"value": torch.full((1000,), value)}
 
-        remember(("thing",), make)
+        seen.append(remember(("thing",), make)["value"])
 
     threads = [threading.Thread(target=work, args=(value,)) for value in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(list((folder / "metrics").iterdir())) == 1
-    assert len(remember(("thing",), lambda: pytest.fail("nothing was kept"))["value"].unique()) == 1
+    assert len(calls) == 1
+    assert all(torch.equal(found, torch.full((1000,), calls[0])) for found in seen)
+
+
+def _wait_and_make(folder, number):
+    """Work of another process."""
+    import os
+    import time
+
+    os.environ["GANRUN_CACHE"] = str(folder)
+
+    def make():
+        time.sleep(0.5)
+        (folder / f"made_by_{number}").touch()
+        return {"value": number}
+
+    remember(("shared",), make)
+
+
+def test_processes_that_want_it_at_once_make_it_once(folder):
+    folder.mkdir()
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=_wait_and_make, args=(folder, number)) for number in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    (made,) = folder.glob("made_by_*")
+    assert made.name == f"made_by_{remember(('shared',), lambda: pytest.fail('nothing was kept'))['value']}"
 
 
 def test_default_folder(monkeypatch, tmp_path):

@@ -125,7 +125,7 @@ def test_network_takes_any_size_and_refuses_a_bad_resolution():
 
 
 def test_better_images_have_a_better_classifier_fid(digits, own_cache):
-    subject = Evaluation({"fid": FID(real=None)}, classifier(), digits, 600, 200, progress=False)
+    subject = Evaluation({"fid": FID()}, classifier(), digits, 600, None, 200, False, "train", "raw", None, None)
 
     def blurred(strength):
         def generate(count):
@@ -167,8 +167,8 @@ def test_inception_from_the_cached_file(random_weights):
     features = extractor(images)
     direct = FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"], str(random_weights))
     pooled, logits = direct(images)
-    torch.testing.assert_close(features.pooled, pooled, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(features.logits, logits, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(features.pooled, pooled, rtol=1e-5, atol=1e-5 * float(pooled.abs().max()))
+    torch.testing.assert_close(features.logits, logits, rtol=1e-5, atol=1e-5 * float(logits.abs().max()))
     grey = images[:, :1]
     torch.testing.assert_close(extractor(grey).pooled, extractor(grey.repeat(1, 3, 1, 1)).pooled)
 
@@ -212,8 +212,8 @@ def test_download_that_fails_says_what_to_do(own_cache, monkeypatch):
 def test_auto_never_downloads_unasked(own_cache, monkeypatch, caplog):
     monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *args, **keywords: pytest.fail("downloaded"))
     auto = Auto(Inception(None, download=False), classifier(epochs=1))
-    metrics = {"fid": FID(real=None)}
-    subject = Evaluation(metrics, auto, FakeData(random_images(80, 3)), 40, 40, progress=False)
+    metrics = {"fid": FID()}
+    subject = Evaluation(metrics, auto, FakeData(random_images(80, 3)), 40, None, 40, False, "train", "raw", None, None)
     assert subject.run(lambda count: random_images(count, 3)) == {}
     (record,) = caplog.records
     assert record.message.startswith(f"no fid: no Inception weights at {own_cache}/hub/checkpoints/weights-inception-")
@@ -233,3 +233,68 @@ def test_auto_chooses(own_cache, monkeypatch):
     assert isinstance(auto.extractor(colour), InceptionExtractor)
     assert isinstance(auto.extractor(grey), ClassifierExtractor)
     assert isinstance(auto.extractor(FakeData(random_images(40))), InceptionExtractor)
+
+
+def random_network(**changes):
+    from ganrun.metrics.features.random import Random
+
+    return Random(**{"resolution": 16, "widths": [8, 16], "dimensions": 24, "seed": 0} | changes)
+
+
+def test_random_features_are_fixed_and_need_no_labels():
+    dataset = FakeData(random_images(4, 3))
+    torch.manual_seed(1)
+    one = random_network().extractor(dataset)
+    torch.manual_seed(2)
+    again = random_network().extractor(dataset)
+    images = torch.randint(0, 256, (5, 3, 20, 20), dtype=torch.uint8)
+    assert one.identity == again.identity != random_network(seed=1).extractor(dataset).identity
+    assert torch.equal(one(images).pooled, again(images).pooled)
+    assert one(images).pooled.shape == (5, 24)
+    assert one(images).logits is None
+    assert (one(images).pooled.std(0) > 0).all()
+
+
+def test_random_features_tell_worse_images(digits, caplog):
+    from ganrun.metrics.inception_score import InceptionScore
+
+    metrics = {"fid": FID(), "inception_score": InceptionScore(10)}
+    subject = Evaluation(metrics, random_network(), digits, 600, None, 200, False, "train", "raw", None, None)
+    scores = []
+    for strength in (0.0, 0.5, 1.5):
+        scores.append(subject.run(lambda n, s=strength: digits.images[:n] + s * torch.randn_like(digits.images[:n])))
+    assert [list(score) for score in scores] == [["fid_random"]] * 3
+    none, some, much = (score["fid_random"] for score in scores)
+    assert 3 * none < 2 * some < much
+    assert "no inception_score: the feature extractor knows no classes" in caplog.text
+
+
+def test_extractors_of_torch_fidelity():
+    fidelity = pytest.importorskip("torch_fidelity")
+    from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+
+    from ganrun.metrics.features.fidelity import Fidelity
+
+    class Means(FeatureExtractorBase):
+        def __init__(self, name, features_list, **_):
+            super().__init__(name, features_list)
+            self.scale = torch.nn.Parameter(torch.tensor(2.0))
+
+        @staticmethod
+        def get_provided_features_list():
+            return ("means",)
+
+        @staticmethod
+        def can_be_compiled():
+            return False
+
+        def forward(self, images):
+            return (self.scale * images.float().mean((2, 3)),)
+
+    fidelity.register_feature_extractor("means-of-channels", Means)
+    extractor = Fidelity("means-of-channels", "means").extractor(FakeData(random_images(4)))
+    assert extractor.name == "means-of-channels"
+    images = torch.full((2, 1, 4, 4), 10, dtype=torch.uint8)
+    assert extractor(images).pooled.tolist() == [[20, 20, 20]] * 2
+    with pytest.raises(Unavailable, match=r"cannot load nothing with features x .*evaluation/features=classifier"):
+        Fidelity("nothing", "x").extractor(FakeData(random_images(4)))

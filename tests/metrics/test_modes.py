@@ -17,7 +17,7 @@ RING = SimpleNamespace(
 
 
 def score(metric, points, dataset=RING):
-    return metric.evaluate(Samples(points, None, lambda count: pytest.fail("needs no real data"), dataset))
+    return metric.evaluate(Samples(points, None, None, lambda: pytest.fail("needs no real data"), dataset))
 
 
 def drawn(count, modes=8):
@@ -62,6 +62,6 @@ def test_needs_known_centres():
 
 def test_evaluation_of_points_is_not_quantised():
     metrics = {"modes": Modes(3.0, "std"), "high_quality": HighQuality(3.0, "std")}
-    scores = Evaluation(metrics, None, RING, samples=1000, batch_size=300, progress=False).run(drawn)
+    scores = Evaluation(metrics, None, RING, 1000, None, 300, False, "train", "raw", None, None).run(drawn)
     assert scores["modes"] == 8
     assert scores["high_quality"] == pytest.approx(0.989, abs=0.02)

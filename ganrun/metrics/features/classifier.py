@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganrun.core.arguments import Positive, PositiveInt
+from ganrun.core.facts import Facts
 from ganrun.core.types import Dataset
 from ganrun.metrics.base import SEED, Features, Unavailable, private_randomness, real_images
 from ganrun.metrics.cache import remember
@@ -71,7 +72,7 @@ class Classifier:
         if facts.classes < 2:
             raise Unavailable("the data set has no labels to train a classifier on")
         with private_randomness(SEED):
-            network = Network(facts.channels, self.widths, self.dimensions, facts.classes, self.resolution)
+            network = self.network(facts)
             key = ("classifier", facts.fingerprint, sorted(vars(self).items()), str(network))
             kept = remember(key, lambda: self._train(network, dataset))
         network.load_state_dict(kept["weights"])
@@ -83,16 +84,32 @@ class Classifier:
         )
         return ClassifierExtractor(network)
 
+    def network(self, facts: Facts) -> Network:
+        """An untrained network for such data, initialised by torch's default generator."""
+        return Network(facts.channels, self.widths, self.dimensions, facts.classes, self.resolution)
+
     def _train(self, network: Network, dataset: Dataset) -> dict[str, Any]:
         log.info("training a classifier of the data set's labels, once")
+        return self.fit(network, *labelled(dataset, self.images))
+
+    def fit(self, network: Network, images: Tensor, labels: Tensor) -> dict[str, Any]:
+        """Train ``network``, with torch's default generator.
+
+        Args:
+            network: on the CPU, like everything here.
+            images: uint8 ``[N, C, H, W]``; the first are held out.
+            labels: int64 ``[N]``.
+
+        Returns:
+            The best ``weights``, their ``accuracy`` on so many images ``held_out``.
+        """
         begin = time.monotonic()
-        images, labels = _labelled(dataset, self.images)
         held_out = max(1, round(self.held_out * len(images)))
         best, accuracy, best_epoch = copy.deepcopy(network.state_dict()), -1.0, 0
         optimizer = torch.optim.Adam(network.parameters(), lr=self.lr)
         for epoch in range(1, self.epochs + 1):
             self._epoch(network, optimizer, images[held_out:], labels[held_out:])
-            reached = self._accuracy(network, images[:held_out], labels[:held_out])
+            reached = self.accuracy(network, images[:held_out], labels[:held_out])
             if reached > accuracy:
                 best, accuracy, best_epoch = copy.deepcopy(network.state_dict()), reached, epoch
             elif epoch - best_epoch >= self.patience:
@@ -111,7 +128,8 @@ class Classifier:
             loss.backward()
             optimizer.step()
 
-    def _accuracy(self, network: Network, images: Tensor, labels: Tensor) -> float:
+    def accuracy(self, network: Network, images: Tensor, labels: Tensor) -> float:
+        """Share of ``images`` whose label ``network`` finds."""
         network.eval()
         with torch.no_grad():
             logits = torch.cat([network(part).logits for part in images.split(self.batch_size)])
@@ -140,6 +158,7 @@ class Network(nn.Module):
             raise ValueError(
                 f"{len(widths)} convolutions need a multiple of {2 ** len(widths)}, got {resolution} pixels"
             )
+        self.resolution = resolution
         layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(resolution)]
         for narrow, wide in zip([channels, *widths], widths, strict=False):
             layers += [nn.Conv2d(narrow, wide, 3, 2, 1, bias=False), nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
@@ -163,6 +182,7 @@ class ClassifierExtractor:
     name = "classifier"
 
     def __init__(self, network: Network) -> None:
+        self.resize = f"averaged to {network.resolution} pixels"
         self.network = network.eval().requires_grad_(False)
         digest = hashlib.sha256()
         for tensor in network.state_dict().values():
@@ -174,7 +194,8 @@ class ClassifierExtractor:
         return self.network.to(images.device)(images)
 
 
-def _labelled(dataset: Dataset, count: int) -> tuple[Tensor, Tensor]:
+def labelled(dataset: Dataset, count: int | None) -> tuple[Tensor, Tensor]:
+    """``count`` (all) real uint8 images and their labels."""
     images, labels = [], []
     for some, condition in real_images(dataset, count, batch_size=1000):
         assert condition is not None

@@ -64,7 +64,10 @@ class Inception:
         if self.weights:
             raise DataError(f"There are no Inception weights at {path}. Correct the path, or put {FILE} there.")
         if not self.download:
-            raise Unavailable(f"no Inception weights at {path} (to be had from {ADDRESS})")
+            raise Unavailable(
+                f"no Inception weights at {path} (to be had from {ADDRESS}; "
+                "evaluation/features=classifier or random do without)"
+            )
         log.info("fetching the Inception weights from %s", ADDRESS)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -82,6 +85,7 @@ class InceptionExtractor:
     """
 
     name = ""
+    resize = "bilinear without antialiasing to 299 pixels"
 
     def __init__(self, path: Path, digest: str) -> None:
         self.identity = f"inception_{digest}"

@@ -1,0 +1,181 @@
+"""``ganrun evaluate``: scores of trained runs, and of images that any program made."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose
+from torch import Tensor
+
+from ganrun.config.build import build
+from ganrun.config.launch import split_of
+from ganrun.config.load import load_data, load_game, truncate_latent
+from ganrun.config.paths import OUTPUTS, conf_folder
+from ganrun.config.runs import check_verb, find_runs, offer_saved, typed_values
+from ganrun.config.validate import plain
+from ganrun.config.words import listing
+from ganrun.core.errors import ConfigError, GanrunError, RunError
+from ganrun.core.facts import Facts
+from ganrun.core.types import Dataset
+from ganrun.engine import checkpoint
+from ganrun.engine.evaluator import generator_of
+from ganrun.engine.folder import RunFolder
+from ganrun.engine.scores import FILE, Entry, read, remember, show_in_tensorboard, table
+from ganrun.engine.seeding import fixed_seed
+from ganrun.metrics.base import Evaluation
+from ganrun.sampling.read import ImageFiles
+
+log = logging.getLogger(__name__)
+
+Generate = Callable[[int], Tensor | tuple[Tensor, Tensor]]
+
+
+def evaluate(settings: dict[str, Any]) -> Entry:
+    """Score a run or a set of images; show the scores and remember them.
+
+    Args:
+        settings: values of ``conf/evaluate.yaml``, without ``runs``.
+
+    Returns:
+        The scores and how they were made.
+
+    Raises:
+        GanrunError: something that the user can mend.
+    """
+    entry = score(settings)
+    sys.stdout.write(table([entry]))
+    return entry
+
+
+def evaluate_all(settings: dict[str, Any], overrides: list[str]) -> list[Entry]:
+    """Score many runs; one that cannot be scored does not keep the others from it.
+
+    Args:
+        settings: values of ``conf/evaluate.yaml``.
+        overrides: what was typed, to be applied to every run.
+
+    Raises:
+        RunError: some run could not be scored.
+    """
+    runs = find_runs(settings["runs"])
+    entries, failed = [], []
+    for number, run in enumerate(runs, start=1):
+        log.info("%d/%d %s", number, len(runs), run)
+        try:
+            entries.append(score(settings_for(run, overrides)))
+        except GanrunError as error:
+            log.error("%s", error)
+            failed.append(str(run))
+    sys.stdout.write(table(entries))
+    if failed:
+        raise RunError(
+            f"{len(failed)} of {len(runs)} runs could not be scored (why is said above): {', '.join(failed)}."
+        )
+    return entries
+
+
+def score(settings: dict[str, Any]) -> Entry:
+    """Score one run or one set of images, and remember the scores."""
+    _refuse_no_metrics(settings)
+    read(_file(settings))  # what cannot be remembered is not computed
+    return _score_images(settings) if settings["run"] is None else _score_run(settings)
+
+
+def settings_for(run: Path, overrides: list[str]) -> dict[str, Any]:
+    """What a command line for many runs means for one of them.
+
+    Raises:
+        ConfigError: its values do not fit this run.
+    """
+    offer_saved(run, ("evaluation", "dataset"), typed_values(overrides))
+    mine = [override for override in overrides if not override.startswith("runs=")]
+    quoted = str(run).replace("'", "\\'")
+    settings = plain(compose("evaluate", [*mine, f"run='{quoted}'"]))
+    if problems := check_verb(settings, "EvaluateConfig"):
+        raise ConfigError(problems)
+    return settings
+
+
+def _file(settings: dict[str, Any]) -> Path:
+    """Where the scores are remembered."""
+    return Path(settings["output"] or Path(settings["run"] or OUTPUTS) / FILE)
+
+
+def _refuse_no_metrics(settings: dict[str, Any]) -> None:
+    if not settings["evaluation"]["metrics"]:
+        options = sorted(path.stem for path in (conf_folder() / "evaluation").glob("*.yaml") if path.stem != "none")
+        raise RunError(f"the evaluation has no metrics. Choose one with evaluation=NAME: {listing(options)}.")
+
+
+def _score_run(settings: dict[str, Any]) -> Entry:
+    folder = RunFolder(Path(settings["run"]))
+    state = checkpoint.choose(folder, settings["step"])
+    dataset = load_data(settings["dataset"], Facts(**state["facts"]))
+    game = load_game(state, dataset, settings["weights"])
+    if "samples" not in game.provides:
+        raise RunError(
+            f"{folder.path}: {type(game).__name__} does not draw samples of the data by itself, so none can be scored. "
+            "ganrun sample draws its pictures."
+        )
+    truncate_latent(game, settings["truncation"])
+    seed = state["config"]["seed"] if settings["seed"] is None else settings["seed"]
+    evaluation = make_evaluation(
+        settings,
+        dataset,
+        weights=settings["weights"] if any(player["average"] for player in state["players"].values()) else "raw",
+        truncation=settings["truncation"],
+        seed=seed,
+    )
+    with torch.no_grad(), fixed_seed(seed, "evaluation"):  # as during training
+        entry = _entry(str(folder.path), state["step"], evaluation, generator_of(game))
+    remember(entry, _file(settings))
+    show_in_tensorboard(entry, folder.path)
+    return entry
+
+
+def _score_images(settings: dict[str, Any]) -> Entry:
+    dataset = load_data(settings["dataset"], None)
+    if dataset.facts.kind != "images":
+        raise RunError(f"generated= names images, and the data are {dataset.facts.description}. Choose other data.")
+    files = ImageFiles(settings["generated"], dataset.facts)
+    evaluation = make_evaluation(settings, dataset, weights="unknown", truncation=None, seed=None)
+    log.info("%d images in %s", len(files), settings["generated"])
+    if len(files) < evaluation.samples:
+        log.warning("only %d of the %d samples asked for: the stamp says so", len(files), evaluation.samples)
+        evaluation.samples = len(files)
+    device = dataset.examples(1).real.device
+    entry = _entry(settings["generated"], None, evaluation, lambda count: files.take(count, device))
+    remember(entry, _file(settings))
+    return entry
+
+
+def make_evaluation(
+    settings: dict[str, Any], dataset: Dataset, weights: str, truncation: float | None, seed: int | None
+) -> Evaluation:
+    """The evaluation that ``settings`` describe, on given data."""
+    built = build(settings["evaluation"])
+    return Evaluation(
+        metrics=built["metrics"],
+        features=built["features"],
+        dataset=dataset,
+        samples=built["samples"],
+        real=built["real"],
+        batch_size=built["batch_size"],
+        progress=True,
+        split=split_of(settings["dataset"]),
+        weights=weights,
+        truncation=truncation,
+        seed=seed,
+    )
+
+
+def _entry(subject: str, step: int | None, evaluation: Evaluation, generate: Generate) -> Entry:
+    scores = evaluation.run(generate)
+    if not scores:
+        raise RunError(f"{subject}: no score could be had; why is said above.")
+    return Entry(subject, step, evaluation.stamp(), scores)

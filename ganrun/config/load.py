@@ -1,0 +1,76 @@
+"""A checkpoint and its data, loaded for what comes after training."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ganrun.config.build import build
+from ganrun.config.launch import make_game, the_image
+from ganrun.core.errors import DataError, RunError
+from ganrun.core.facts import Facts
+from ganrun.core.types import Dataset
+from ganrun.engine import precision, stages
+from ganrun.engine.trainer import resolve_device
+from ganrun.games.adversarial import AdversarialGame
+from ganrun.games.base import Game
+from ganrun.sampling.truncation import truncate
+
+Weights = Literal["ema", "raw"]
+"""``ema``: moving averages where the run keeps them; ``raw``: the weights that were trained last."""
+
+
+def load_data(node: dict[str, Any], facts: Facts | None) -> Dataset:
+    """A data set on the device.
+
+    Args:
+        node: its configuration.
+        facts: of the data that a run was trained on, which must be of the same kind; ``None``: there is no run.
+
+    Raises:
+        DataError: the data cannot be read, or are not of the same kind.
+    """
+    dataset: Dataset = build(node)
+    found = dataset.facts
+    if facts is not None and (found.kind, found.shape) != (facts.kind, facts.shape):
+        raise DataError(
+            f"The run makes {facts.kind} of shape {shape(facts.shape)}, and the data are {found.description}. "
+            "Use the run's own data: leave out what begins with dataset."
+        )
+    dataset.place(str(resolve_device("auto")))
+    return dataset
+
+
+def load_game(state: dict[str, Any], dataset: Dataset | None, weights: Weights) -> Game:
+    """The game of a checkpoint, in evaluation mode on the device.
+
+    Args:
+        state: a checkpoint.
+        dataset: the data; only games on a single image need it.
+        weights: which of the generator's.
+    """
+    config = state["config"]
+    device = resolve_device("auto")
+    game = make_game(config, Facts(**state["facts"]), None if dataset is None else the_image(dataset))
+    how = precision.resolve_precision(config["trainer"]["precision"], device)
+    stages.restore(
+        game, state, config["seed"], weights == "ema", lambda stage: precision.prepare(stage.game, device, how)
+    )
+    return game
+
+
+def truncate_latent(game: Game, bound: float | None) -> None:
+    """Let the game draw truncated latents; ``None`` changes nothing.
+
+    Raises:
+        RunError: its latents cannot be truncated.
+    """
+    if bound is None:
+        return
+    if not isinstance(game, AdversarialGame):
+        raise RunError(f"truncation needs a latent, and {type(game).__name__} has none. Leave truncation out.")
+    game.latent = truncate(game.latent, bound)
+
+
+def shape(of: tuple[int, ...]) -> str:
+    """``3x64x64``."""
+    return "x".join(map(str, of))
