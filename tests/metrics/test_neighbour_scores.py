@@ -40,7 +40,7 @@ def test_hand_example(tile):
 def test_identical_sets(tile):
     assert precision_recall(REAL, REAL, 2) == (1.0, 1.0)
     assert density_coverage(REAL, REAL, 2) == pytest.approx((0.8, 1.0))  # with <=: 1.5
-    real, _ = gaussians()
+    real, _ = gaussians(90)
     assert precision_recall(real, real, 3) == (1.0, 1.0)
 
 
@@ -57,7 +57,7 @@ def test_collapse_costs_recall_and_outliers_cost_precision():
 
 
 def test_against_a_direct_computation(tile):
-    real, generated = (part.double() for part in gaussians())
+    real, generated = (part.double() for part in gaussians(90, 70))
     cross = (generated[:, None] - real).square().sum(2).sqrt()
 
     def radii(points, k):
