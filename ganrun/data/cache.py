@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ganrun.core.errors import DataError
+from ganrun.core.files import cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +51,6 @@ class Decoded:
         return cls(images, labels, digest.hexdigest())
 
 
-def cache_folder() -> Path:
-    """``$GANRUN_CACHE``, or ``~/.cache/ganrun``."""
-    return Path(os.environ.get("GANRUN_CACHE") or "~/.cache/ganrun").expanduser() / "data"
-
-
 @contextmanager
 def locked(name: str) -> Iterator[None]:
     """Let one process of this machine at a time into the block; the others wait.
@@ -62,7 +58,7 @@ def locked(name: str) -> Iterator[None]:
     Raises:
         DataError: the cache folder cannot be written.
     """
-    path = cache_folder() / f"{name}.lock"
+    path = cache_folder() / "data" / f"{name}.lock"
     with _readable_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
@@ -83,7 +79,7 @@ def cached(name: str, settings: dict[str, Any], produce: Callable[[], Iterable[B
         DataError: ``produce`` yields nothing, the disk is full or the cache folder cannot be written.
     """
     key = hashlib.sha256(json.dumps([_VERSION, settings], sort_keys=True).encode()).hexdigest()[:16]
-    folder = cache_folder() / f"{name}-{key}"
+    folder = cache_folder() / "data" / f"{name}-{key}"
     found = _load(folder)
     if found is None:
         with locked(folder.name):

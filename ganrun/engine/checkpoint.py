@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 
 from ganrun.core.errors import RunError
+from ganrun.core.files import write_atomically
 from ganrun.engine import distributed
 from ganrun.engine.folder import DISK_TROUBLE, RunFolder, versions
 from ganrun.engine.logbook import Logbook
@@ -78,7 +78,7 @@ class Checkpoints:
     def _write(self, state: dict[str, Any]) -> None:
         path = self.folder.checkpoints / f"step_{state['step']:08d}.pt"
         try:
-            write_checkpoint(path, state)
+            write_atomically(path, lambda file: torch.save(state, file))
         except OSError as error:
             cause = DISK_TROUBLE.get(error.errno or 0) or error.strerror or error
             raise RunError(
@@ -91,29 +91,6 @@ class Checkpoints:
         for path in self.folder.list_checkpoints()[: -self.keep]:
             if step_of(path) != best:
                 path.unlink()
-
-
-def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write to a temporary name, flush to the disk, rename: a crash leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    try:
-        with temporary.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except RuntimeError as error:  # torch's zip writer hides the system's error behind its own
-        if isinstance(error.__context__, OSError):
-            raise error.__context__ from None
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from omegaconf import OmegaConf
 from ganrun import __version__
 from ganrun.core.errors import RunError
 from ganrun.core.facts import Facts
+from ganrun.core.files import write_text
 
 DISK_TROUBLE = {
     errno.ENOSPC: "the disk is full",
@@ -74,7 +74,7 @@ class RunFolder:
     def write_status(self, status: str, step: int, reason: str = "") -> None:
         """Record ``running``, ``finished``, ``stopped`` or ``failed``, with the step and why."""
         state = {"status": status, "step": step, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-        write_atomically(self.path / "status.json", json.dumps(state | ({"reason": reason} if reason else {})) + "\n")
+        write_text(self.path / "status.json", json.dumps(state | ({"reason": reason} if reason else {})) + "\n")
 
     def status(self) -> str:
         """What :meth:`write_status` recorded last; empty where nothing can be read."""
@@ -85,7 +85,7 @@ class RunFolder:
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Record the resolved configuration."""
-        write_atomically(self.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+        write_text(self.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
 
     def write_environment(self, facts: Facts, device: str) -> None:
         """Record versions, hardware, code and data."""
@@ -96,7 +96,7 @@ class RunFolder:
             "git": git_state(),
             "data": {"description": facts.description, "fingerprint": facts.fingerprint, "count": list(facts.count)},
         }
-        write_atomically(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
+        write_text(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
 
 
 def disk_trouble(error: Exception, remedy: str) -> RunError | None:
@@ -130,13 +130,3 @@ def git_state() -> dict[str, Any] | None:
         return None
     commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid")), None)
     return {"commit": commit, "dirty": any(not line.startswith("#") for line in lines)}
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace ``path`` by a file with ``text``; a reader sees the old or the new one, never half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

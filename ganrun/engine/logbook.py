@@ -13,9 +13,10 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ganrun.core.errors import RunError
+from ganrun.core.files import write_text
 from ganrun.core.statistics import Statistics
 from ganrun.engine import distributed
-from ganrun.engine.folder import RunFolder, write_atomically
+from ganrun.engine.folder import RunFolder
 
 if TYPE_CHECKING:
     from ganrun.engine.trainer import Trainer
@@ -178,7 +179,7 @@ class Logbook:
         path = self.folder.path / "metrics.jsonl"
         if path.exists():
             kept = [line for line in path.read_text().splitlines() if _step_of_line(line) <= step]
-            write_atomically(path, "".join(line + "\n" for line in kept))
+            write_text(path, "".join(line + "\n" for line in kept))
 
     def _config_text(self) -> str:
         from omegaconf import OmegaConf

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ganrun.core.errors import RunError
-from ganrun.engine.folder import write_atomically
+from ganrun.core.files import write_text
 from ganrun.metrics.protocol import Column, Stamp, columns
 
 FILE = "evaluation.json"
@@ -65,7 +65,7 @@ def remember(entry: Entry, path: Path) -> None:
         with _locked(path):
             others = [old for old in read(path) if any(old[part] != new[part] for part in key)]
             lines = ",\n".join(json.dumps(each) for each in [*others, new])
-            write_atomically(path, f"[\n{lines}\n]\n")
+            write_text(path, f"[\n{lines}\n]\n")
     except OSError as error:
         raise RunError(
             f"{path} cannot be written ({error.strerror or error}). Give another file with output=PATH."

@@ -5,8 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +12,9 @@ from typing import Any
 
 import torch
 
+from ganrun.core.files import cache_folder, write_atomically
+
 log = logging.getLogger(__name__)
-
-
-def cache_folder() -> Path:
-    """``$GANRUN_CACHE``, or ``~/.cache/ganrun``."""
-    return Path(os.environ.get("GANRUN_CACHE") or "~/.cache/ganrun").expanduser()
 
 
 def remember(key: Sequence[object], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -76,20 +71,6 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _keep(value: dict[str, Any], path: Path) -> None:
     try:
-        _write(value, path)
-    except OSError as error:
+        write_atomically(path, lambda file: torch.save(value, file))
+    except (OSError, RuntimeError) as error:
         log.warning("cannot keep %s for the next run: %s", path, error)
-
-
-def _write(value: dict[str, Any], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}_")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            torch.save(value, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

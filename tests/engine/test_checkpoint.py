@@ -15,9 +15,9 @@ import torch
 from toys import make_game, make_trainer, same
 
 from ganrun.core.errors import RunError
-from ganrun.engine import checkpoint
-from ganrun.engine.checkpoint import Checkpoints, choose, newest, read_checkpoint, write_checkpoint
-from ganrun.engine.folder import RunFolder, write_atomically
+from ganrun.core.files import write_text
+from ganrun.engine.checkpoint import Checkpoints, choose, newest, read_checkpoint
+from ganrun.engine.folder import RunFolder
 from ganrun.engine.logbook import Logbook
 
 
@@ -114,7 +114,8 @@ def test_nothing_readable_is_an_error_and_nothing_at_all_is_not(folder):
 
 
 def test_newer_format_is_refused(folder):
-    write_checkpoint(folder.checkpoints / "step_00000001.pt", {"format": 99, "versions": {"ganrun": "9.0"}})
+    folder.checkpoints.mkdir(parents=True)
+    torch.save({"format": 99, "versions": {"ganrun": "9.0"}}, folder.checkpoints / "step_00000001.pt")
     with pytest.raises(RunError, match=r"written by a newer ganrun \(9.0\)"):
         read_checkpoint(folder.checkpoints / "step_00000001.pt")
 
@@ -125,7 +126,7 @@ def test_full_disk_names_the_last_good_checkpoint(folder, monkeypatch):
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunError, match=r"the disk is full. The last good checkpoint is .*step_00000006.pt. Mend"):
         fit(folder, steps=9, checkpoint=read_checkpoint(folder.checkpoints / "step_00000006.pt"))
     assert not list(folder.checkpoints.glob("*.part"))
@@ -180,13 +181,13 @@ def test_two_processes_cannot_share_a_folder(folder):
 
 def test_atomic_text_leaves_no_trace_of_a_failure(tmp_path, monkeypatch):
     path = tmp_path / "status.json"
-    write_atomically(path, "old")
+    write_text(path, "old")
 
-    def broken(self, text):
+    def broken(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(type(path), "write_text", broken)
+    monkeypatch.setattr(os, "fsync", broken)
     with pytest.raises(OSError, match="No space"):
-        write_atomically(path, "new")
+        write_text(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

@@ -7,7 +7,8 @@ import time
 import pytest
 import torch
 
-from ganrun.metrics.cache import cache_folder, remember
+from ganrun.core.files import cache_folder
+from ganrun.metrics.cache import remember
 
 
 @pytest.fixture
