@@ -126,7 +126,7 @@ def test_full_disk_names_the_last_good_checkpoint(folder, monkeypatch):
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(torch, "save", full)
     with pytest.raises(RunError, match=r"the disk is full. The last good checkpoint is .*step_00000006.pt. Mend"):
         fit(folder, steps=9, checkpoint=read_checkpoint(folder.checkpoints / "step_00000006.pt"))
     assert not list(folder.checkpoints.glob("*.part"))
