@@ -21,7 +21,7 @@ from ganrun.config.validate import plain
 from ganrun.config.words import listing
 from ganrun.core.errors import ConfigError, GanrunError, RunError
 from ganrun.core.facts import Facts
-from ganrun.core.types import Dataset
+from ganrun.core.types import Dataset, LatentSpace
 from ganrun.engine import checkpoint
 from ganrun.engine.evaluator import generator_of
 from ganrun.engine.folder import RunFolder
@@ -132,7 +132,7 @@ def _score_run(settings: dict[str, Any]) -> Entry:
         seed=seed,
     )
     with torch.no_grad(), fixed_seed(seed, "evaluation"):  # as during training
-        entry = _entry(str(folder.path), state["step"], evaluation, generator_of(game))
+        entry = _entry(str(folder.path), state["step"], evaluation, generator_of(game), game.latent_space())
     remember(entry, _file(settings))
     show_in_tensorboard(entry, folder.path)
     return entry
@@ -174,8 +174,10 @@ def make_evaluation(
     )
 
 
-def _entry(subject: str, step: int | None, evaluation: Evaluation, generate: Generate) -> Entry:
-    scores = evaluation.run(generate)
+def _entry(
+    subject: str, step: int | None, evaluation: Evaluation, generate: Generate, space: LatentSpace | None = None
+) -> Entry:
+    scores = evaluation.run(generate, space)
     if not scores:
         raise RunError(f"{subject}: no score could be had; why is said above.")
     return Entry(subject, step, evaluation.stamp(), scores)

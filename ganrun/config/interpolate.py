@@ -17,8 +17,8 @@ from ganrun.engine import checkpoint
 from ganrun.engine.folder import RunFolder
 from ganrun.engine.seeding import fixed_seed
 from ganrun.games.adversarial import AdversarialGame
+from ganrun.latents.interpolation import interpolate as points_between
 from ganrun.latents.normal import Normal
-from ganrun.sampling.interpolation import interpolate as points_between
 from ganrun.sampling.pictures import draw, save
 
 log = logging.getLogger(__name__)

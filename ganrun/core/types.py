@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor, nn
 
@@ -87,6 +88,20 @@ class Scatter:
 
 
 Picture = Grid | Scatter
+
+
+class LatentSpace(NamedTuple):
+    """Latents that one can walk through continuously.
+
+    Args:
+        draw: count -> latents ``[count, size]``.
+        decode: latents -> samples, without gradients.
+        path: the way between two latents that stays where the generator was trained.
+    """
+
+    draw: Callable[[int], Tensor]
+    decode: Callable[[Tensor], Tensor]
+    path: Literal["linear", "spherical"]
 
 
 class Dataset(Protocol):

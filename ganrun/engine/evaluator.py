@@ -79,7 +79,7 @@ class Evaluator:
 
     def _scores(self, trainer: Trainer) -> dict[str, float]:
         with trainer.sampling("evaluation"):
-            scores = self.evaluation.run(generator_of(trainer.game))
+            scores = self.evaluation.run(generator_of(trainer.game), trainer.game.latent_space())
         if scores:
             self._keep(Entry(str(self.logbook.folder.path), trainer.step, self.evaluation.stamp(), scores))
         return scores

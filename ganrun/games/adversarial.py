@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from ganrun.core.types import Batch, Move, Terms
+from ganrun.core.types import Batch, LatentSpace, Move, Terms
 from ganrun.games.base import Game, Stream
+from ganrun.latents.normal import Normal
+from ganrun.latents.uniform import Uniform
 from ganrun.losses.base import Comparison
 from ganrun.losses.objective import Objective
 
@@ -78,6 +80,21 @@ class AdversarialGame(Game):
         if condition is None and self.classes:
             condition = torch.arange(count, device=self.device) % self.classes
         return self.generator(self.latent(count, self.device), condition)
+
+    def latent_space(self) -> LatentSpace | None:
+        if not isinstance(self.latent, Normal | Uniform):
+            return None
+        return LatentSpace(
+            draw=lambda count: self.latent(count, self.device),
+            decode=self.decode,
+            path="spherical" if isinstance(self.latent, Normal) else "linear",
+        )
+
+    @torch.no_grad()
+    def decode(self, z: Tensor) -> Tensor:
+        """Samples of given latents; a conditional game goes through its classes in turn."""
+        condition = torch.arange(len(z), device=z.device) % self.classes if self.classes else None
+        return self.generator(z, condition)
 
     def columns(self, count: int) -> int:
         return self.classes or super().columns(count)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganrun.core.statistics import Statistics
-from ganrun.core.types import Batch, Grid, Move, Picture, Scatter
+from ganrun.core.types import Batch, Grid, LatentSpace, Move, Picture, Scatter
 
 Stream = Iterator[Batch]
 
@@ -79,6 +79,10 @@ class Game(nn.Module):
         if samples.ndim == 2:
             return {"generated": Scatter(samples, examples.real)}
         return {"generated": Grid(samples, self.columns(count))}
+
+    def latent_space(self) -> LatentSpace | None:
+        """The latents, if one can walk through them continuously."""
+        return None
 
     def columns(self, count: int) -> int:
         """How many of ``count`` samples stand in one row of a picture."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ganrun import __version__
-from ganrun.core.types import Dataset
+from ganrun.core.types import Dataset, LatentSpace
 from ganrun.metrics.cache import remember
 from ganrun.metrics.protocol import Stamp
 
@@ -107,6 +107,7 @@ class Samples:
         condition: class labels ``[N]`` that the samples were asked to have; ``None`` from an unconditional generator.
         reference: features of the real images.
         dataset: the real data.
+        space: the latents that the samples come from, if there are any and one can walk through them.
     """
 
     generated: Tensor
@@ -114,6 +115,7 @@ class Samples:
     condition: Tensor | None
     reference: Callable[[], Reference]
     dataset: Dataset
+    space: LatentSpace | None = None
     _shared: dict[object, Any] = field(default_factory=dict)
 
     def share(self, key: object, make: Callable[[], Any]) -> Any:
@@ -272,12 +274,15 @@ class Evaluation:
             settings=tuple(sorted((self.tag(name), settings(metric)) for name, metric in self.metrics.items())),
         )
 
-    def run(self, generate: Callable[[int], Tensor | tuple[Tensor, Tensor]]) -> dict[str, float]:
+    def run(
+        self, generate: Callable[[int], Tensor | tuple[Tensor, Tensor]], space: LatentSpace | None = None
+    ) -> dict[str, float]:
         """Draw samples and score them; torch's generators are left as they were found.
 
         Args:
             generate: count -> images ``[count, C, H, W]`` in [-1, 1] or points ``[count, 2]``, without gradients; from
                 a conditional generator a pair of these and the class labels ``[count]`` that were asked for.
+            space: the latents behind them, for metrics that walk through these.
 
         Returns:
             Tag -> finite score; a score that cannot be had is left out, and the log says once why.
@@ -290,7 +295,7 @@ class Evaluation:
             wanted = [name for name, metric in self.metrics.items() if not metric.on_features or self._extractor]
             if not wanted:
                 return {}
-            samples = self._draw(generate)
+            samples = self._draw(generate, space)
             scores: dict[str, float] = {}
             for name in wanted:
                 scores |= self._score(name, samples)
@@ -315,7 +320,7 @@ class Evaluation:
             log.warning(message)
             self._warned.add(message)
 
-    def _draw(self, generate: Callable[[int], Tensor | tuple[Tensor, Tensor]]) -> Samples:
+    def _draw(self, generate: Callable[[int], Tensor | tuple[Tensor, Tensor]], space: LatentSpace | None) -> Samples:
         extract = any(metric.on_features for metric in self.metrics.values())
         keep = not all(metric.on_features for metric in self.metrics.values())
         generated, features, conditions = [torch.empty(0)], [], []
@@ -338,6 +343,7 @@ class Evaluation:
             condition=torch.cat(conditions) if conditions else None,
             reference=lambda: self._reference,
             dataset=self.dataset,
+            space=space,
         )
 
     def _bar(self, title: str, total: int) -> tqdm:

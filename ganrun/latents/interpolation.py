@@ -15,11 +15,6 @@ Path = Literal["linear", "spherical"]
 def interpolate(start: Tensor, end: Tensor, points: int, path: Path) -> Tensor:
     """Latents at equal distances on the way from ``start`` to ``end``, both included.
 
-    ``linear``: ``(1 − t) z₁ + t z₂``. ``spherical``: ``sin((1 − t) Ω)/sin Ω · z₁ + sin(t Ω)/sin Ω · z₂`` with the angle
-    Ω between the two (Shoemake, SIGGRAPH 1985; for generators: White, *Sampling Generative Networks*, arXiv 1609.04468,
-    section 2). The middle of a straight line between normal latents is shorter than almost every latent that the
-    generator was trained on; on the arc, lengths stay as they were.
-
     Args:
         start: ``[N, size]``.
         end: ``[N, size]``.
@@ -34,7 +29,27 @@ def interpolate(start: Tensor, end: Tensor, points: int, path: Path) -> Tensor:
     """
     if points < 2:
         raise ValueError(f"a way has at least its two ends, got {points} points")
-    t = torch.linspace(0, 1, points, dtype=torch.float64, device=start.device)[None, :, None]
+    return along(start, end, torch.linspace(0, 1, points, dtype=torch.float64, device=start.device)[None], path)
+
+
+def along(start: Tensor, end: Tensor, t: Tensor, path: Path) -> Tensor:
+    """Latents at positions ``t`` on the way from ``start`` to ``end``.
+
+    ``linear``: ``(1 − t) z₁ + t z₂``. ``spherical``: ``sin((1 − t) Ω)/sin Ω · z₁ + sin(t Ω)/sin Ω · z₂`` with the angle
+    Ω between the two (Shoemake, SIGGRAPH 1985; for generators: White, *Sampling Generative Networks*, arXiv 1609.04468,
+    section 2). The middle of a straight line between normal latents is shorter than almost every latent that the
+    generator was trained on; on the arc, lengths stay as they were.
+
+    Args:
+        start: ``[N, size]``.
+        end: ``[N, size]``.
+        t: positions, 0 at the start and 1 at the end, ``[N or 1, points]``.
+        path: straight line or arc.
+
+    Returns:
+        ``[N, points, size]``.
+    """
+    t = t.double()[:, :, None]
     first, last = start.double()[:, None], end.double()[:, None]
     weights = (1 - t, t)
     if path == "spherical":

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ganrun.sampling.interpolation import interpolate
+from ganrun.latents.interpolation import interpolate
 
 
 @pytest.fixture
