@@ -105,6 +105,8 @@ def _rank(rank: int, devices: int, address: dict[str, str], config: dict[str, An
         pass  # stopped as asked
     if rank == 0:
         results.put(outcome)
+    logging.shutdown()
+    os._exit(0)  # tearing down the interpreter beside the process group's threads was seen to abort now and then
 
 
 def train_in_process(config: dict[str, Any], folder: RunFolder) -> float | None:
