@@ -6,12 +6,14 @@ import contextlib
 import logging
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.multiprocessing as mp
 from torch import Tensor
+from tqdm import tqdm
 
 from ganrun.config.build import build, data_context
 from ganrun.config.compatibility import check_facts, resolve_auto
@@ -90,6 +92,7 @@ def spawn(config: dict[str, Any], folder: Path, devices: int) -> float | None:
 def _rank(rank: int, devices: int, address: dict[str, str], config: dict[str, Any], folder: Path, results: Any) -> None:
     """One of the processes that :func:`spawn` starts."""
     os.setpgrp()  # a terminal's Ctrl-C reaches the parent only, which asks every process once
+    tqdm.set_lock(threading.RLock())  # bars of this process only; a semaphore would outlive its hard end below
     os.environ |= address | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(devices)}
     if rank == 0:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
