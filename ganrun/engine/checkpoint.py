@@ -107,7 +107,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         if state["format"] > FORMAT:
             raise RunError(f"{path} was written by a newer ganrun ({state['versions']['ganrun']}). Update ganrun.")
     except UNREADABLE as error:
-        reason = str(error).splitlines()[0].split(". ")[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0].split(". ")[0]
         raise DamagedError(f"{path} is damaged ({reason}). Use an earlier step.") from None
     return state
 
@@ -124,13 +124,18 @@ def newest(folder: RunFolder) -> dict[str, Any] | None:
         RunError: there are checkpoints, and none of them can be read.
     """
     paths = folder.list_checkpoints()
+    damaged: list[Path] = []
     for path in reversed(paths):
         try:
-            return read_checkpoint(path)
+            state = read_checkpoint(path)
         except DamagedError as error:
             log.warning("%s Falling back to the one before it.", error)
-            with contextlib.suppress(OSError):  # set aside, so that it is neither counted nor lost
-                path.rename(path.with_suffix(".damaged"))
+            damaged.append(path)
+            continue
+        for other in damaged:  # set aside, so that they are neither counted nor lost
+            with contextlib.suppress(OSError):
+                other.rename(other.with_suffix(".damaged"))
+        return state
     if paths:
         raise RunError(
             f"none of the {len(paths)} checkpoints in {folder.checkpoints} can be read. Start again in a new folder."
