@@ -9,49 +9,28 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ganrun.core.arguments import PositiveInt
-from ganrun.metrics.base import Metric, Samples
-from ganrun.metrics.distances import compare, squared_distances, squared_radii
+from ganrun.metrics.base import Samples
+from ganrun.metrics.distances import NeighbourMetric, compare, squared_distances, squared_radii
 
 
-class Density(Metric):
+class Density(NeighbourMetric):
     """Mean number of real balls around a generated sample, over k (equation 3): fidelity; can be above 1.
 
-    Args:
-        neighbours: k; the paper takes 5.
-        images: at most so many of each set are used; cost grows with the square.
+    The paper takes k = 5.
     """
-
-    requires = ("images",)
-    lower_is_better = False
-    on_features = True
-
-    def __init__(self, neighbours: PositiveInt, images: PositiveInt) -> None:
-        self.neighbours = neighbours
-        self.images = self.real_features = images
 
     def evaluate(self, samples: Samples) -> float:
         density, _ = compare(samples, density_coverage, self.neighbours, self.images)
         return density
 
 
-class Coverage(Metric):
+class Coverage(NeighbourMetric):
     """Share of real balls with a generated sample inside (equation 4): diversity.
 
     Equal distributions have ``1 − Π (n − i)/(2n − i)`` over i = 1..k, 0.969 for k = 5, and not 1.
 
-    Args:
-        neighbours: k; the paper takes 5.
-        images: at most so many of each set are used; cost grows with the square.
+    The paper takes k = 5.
     """
-
-    requires = ("images",)
-    lower_is_better = False
-    on_features = True
-
-    def __init__(self, neighbours: PositiveInt, images: PositiveInt) -> None:
-        self.neighbours = neighbours
-        self.images = self.real_features = images
 
     def evaluate(self, samples: Samples) -> float:
         _, coverage = compare(samples, density_coverage, self.neighbours, self.images)

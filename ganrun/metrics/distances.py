@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ganrun.metrics.base import Samples, Unavailable
+from ganrun.core.arguments import PositiveInt
+from ganrun.metrics.base import Metric, Samples, Unavailable
 
 TILE = 2048
 """Pairs of so many members of each set are held at once: 32 MB in float64."""
@@ -46,6 +47,23 @@ def squared_radii(points: Tensor, neighbours: int) -> Tensor:
     """Squared distance ``[n]`` of every point to its k-th nearest neighbour in its own set, itself not counted."""
     own = 1  # a point is its own nearest neighbour
     return nearest(points, points, neighbours + own)[:, -1]
+
+
+class NeighbourMetric(Metric):
+    """A metric on balls that reach to the k-th nearest neighbour in feature space.
+
+    Args:
+        neighbours: k.
+        images: at most so many of each set are used; cost grows with the square.
+    """
+
+    requires = ("images",)
+    lower_is_better = False
+    on_features = True
+
+    def __init__(self, neighbours: PositiveInt, images: PositiveInt) -> None:
+        self.neighbours = neighbours
+        self.images = self.real_features = images
 
 
 def compare(

@@ -10,47 +10,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ganrun.core.arguments import PositiveInt
-from ganrun.metrics.base import Metric, Samples
-from ganrun.metrics.distances import compare, squared_distances, squared_radii
+from ganrun.metrics.base import Samples
+from ganrun.metrics.distances import NeighbourMetric, compare, squared_distances, squared_radii
 
 
-class Precision(Metric):
+class Precision(NeighbourMetric):
     """Share of generated samples inside the balls of real ones (equation 2): fidelity.
 
-    Args:
-        neighbours: k; the paper takes 3.
-        images: at most so many of each set are used; cost grows with the square.
+    The paper takes k = 3.
     """
-
-    requires = ("images",)
-    lower_is_better = False
-    on_features = True
-
-    def __init__(self, neighbours: PositiveInt, images: PositiveInt) -> None:
-        self.neighbours = neighbours
-        self.images = self.real_features = images
 
     def evaluate(self, samples: Samples) -> float:
         precision, _ = compare(samples, precision_recall, self.neighbours, self.images)
         return precision
 
 
-class Recall(Metric):
+class Recall(NeighbourMetric):
     """Share of real samples inside the balls of generated ones (equation 2): diversity.
 
-    Args:
-        neighbours: k; the paper takes 3.
-        images: at most so many of each set are used; cost grows with the square.
+    The paper takes k = 3.
     """
-
-    requires = ("images",)
-    lower_is_better = False
-    on_features = True
-
-    def __init__(self, neighbours: PositiveInt, images: PositiveInt) -> None:
-        self.neighbours = neighbours
-        self.images = self.real_features = images
 
     def evaluate(self, samples: Samples) -> float:
         _, recall = compare(samples, precision_recall, self.neighbours, self.images)
