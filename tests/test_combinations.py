@@ -112,6 +112,7 @@ def test_patches_are_merged_as_hydra_merges_them():
     assert combinations.combine(POINTS, *two) == through_hydra
 
 
+@pytest.mark.slow
 def test_the_page_is_what_the_code_says():
     """If it is not: python scripts/combinations.py."""
     assert combinations.PAGE.read_text() == combinations.page()
