@@ -38,6 +38,18 @@ class Batch:
         return len(self.domains[0])
 
 
+class Moment(NamedTuple):
+    """When a step happens.
+
+    Args:
+        step: number of the step, from 0.
+        progress: fraction of the stage that is done, in [0, 1).
+    """
+
+    step: int
+    progress: float
+
+
 class DiscriminatorOutput(NamedTuple):
     """What a discriminator says of a batch.
 
