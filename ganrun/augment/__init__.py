@@ -1,1 +1,1 @@
-"""What every sample passes through on its way to a discriminator; one file each."""
+"""What samples pass through before a discriminator sees them. One file per augmentation."""

@@ -42,7 +42,7 @@ class AdaptiveAugment(Augment):
     * ``scale`` by ``2^(0.2 n)``; ``rotation`` by any angle, before or after (or both) ``anisotropic_scale`` by
       ``2^(0.2 n)`` along one axis and its inverse along the other; ``fractional_translation`` by ``⅛ n`` of the side;
     * ``brightness`` adds ``0.2 n``; ``contrast`` multiplies by ``2^(0.5 n)``; ``luma_flip`` negates the luma of half of
-      those hit; ``hue`` turns by any angle about the grey axis; ``saturation`` multiplies the distance from it by ``2^n``;
+      those hit; ``hue`` turns by any angle about the grey axis; ``saturation`` scales the distance from it by ``2^n``;
 
     with ``n ~ N(0, 1)``. At p = 0 all of it is the identity, exactly; hue and saturation always are for grey images.
 
@@ -64,7 +64,8 @@ class AdaptiveAugment(Augment):
     Shapes: ``[B, C, H, W]`` in [-1, 1], C = 1 or 3 -> the same; values may leave [-1, 1].
 
     Raises:
-        ValueError: ``transforms`` names one that there is not, or images have neither one nor three channels.
+        ValueError: ``transforms`` names one that there is not, or colours are to change where
+            channels are neither one nor three.
     """
 
     requires = ("images",)
@@ -89,15 +90,15 @@ class AdaptiveAugment(Augment):
         self.speed_images = speed_images
         self.interval_moves = interval_moves
         self.transforms = frozenset(transforms)
-        self.moves_positions = bool(self.transforms.intersection([*get_args(Blit), *get_args(Geometry)]))
+        self.moves = not self.transforms.isdisjoint([*get_args(Blit), *get_args(Geometry)])
+        self.recolours = not self.transforms.isdisjoint(get_args(Colour))
         self.register_buffer("probability", torch.tensor(float(initial_probability)))
         self.register_buffer("sign_of_reals", torch.zeros(()))
         self.register_buffer("observed", torch.zeros(3))  # since the last adjustment: sum of signs, images, moves
 
     def forward(self, samples: Tensor, moment: Moment) -> Tensor:
-        if samples.shape[1] not in (1, 3):
-            raise ValueError(f"colour transforms know one or three channels, not {samples.shape[1]}")
-        return self._recolour(self._move(samples) if self.moves_positions else samples)
+        samples = self._move(samples) if self.moves else samples
+        return self._recolour(samples) if self.recolours else samples
 
     @torch.no_grad()
     def observe(self, comparison: Judged) -> None:
@@ -123,7 +124,7 @@ class AdaptiveAugment(Augment):
         return {"ada/probability": self.probability, "ada/sign_of_reals": self.sign_of_reals}
 
     def _some(self, name: Blit | Geometry | Colour, drawn: Tensor, neutral: float, p: Tensor | None = None) -> Tensor:
-        """``drawn`` (``[B]``, or ``[2, B]`` for both axes) for a fraction p of the images, ``neutral`` for the others."""
+        """``drawn`` (``[B]``, or ``[2, B]`` for both axes) where an image is hit, ``neutral`` for the others."""
         if name not in self.transforms:
             return torch.full_like(drawn, neutral)
         hit = torch.rand(drawn.shape[-1], device=drawn.device) < (self.probability if p is None else p)
@@ -172,6 +173,8 @@ class AdaptiveAugment(Augment):
 
     def _recolour(self, images: Tensor) -> Tensor:
         """All transforms of colour, as one map: all but brightness scale or turn along and about the grey axis."""
+        if images.shape[1] not in (1, 3):
+            raise ValueError(f"transforms of colour know one or three channels, not {images.shape[1]}")
         count, device = len(images), images.device
 
         def normal() -> Tensor:

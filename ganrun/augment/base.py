@@ -36,7 +36,7 @@ class Augment(nn.Module):
         raise NotImplementedError
 
     def observe(self, comparison: Judged) -> None:
-        """Adapt to a discriminator's output; called after each of its moves."""
+        """Adapt to a discriminator's output; called once for every comparison in one of its moves."""
 
     def statistics(self) -> dict[str, Tensor]:
         """Tag -> scalar worth logging, on the device."""

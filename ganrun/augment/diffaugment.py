@@ -19,7 +19,7 @@ from ganrun.core.types import Moment
 class DiffAugment(Augment):
     """``T`` in ``D(T(x))`` and ``D(T(G(z)))``: fixed random transforms of every image, always applied.
 
-    * ``color``: brightness ``x + (u - ½)``, then saturation ``(x - m)·2u + m`` about the mean m of the pixel's channels,
+    * ``color``: brightness ``x + (u - ½)``, then saturation ``(x - m)·2u + m`` about the mean m of its channels,
       then contrast ``(x - m)·(u + ½) + m`` about the mean of the image, each with its own ``u ~ U(0, 1)``. Saturation
       does nothing to grey images.
     * ``translation``: by whole pixels, uniform in ±⅛ of the side along each axis; zeros move in.

@@ -242,7 +242,9 @@ def make_game(config: dict[str, Any], facts: Facts, image: Tensor | None) -> Gam
     for line in resolve_auto(config):
         log.info(line)
     reseed("networks", config["seed"])
-    context = data_context(facts) | {"image": image, "objective": build(config["loss"], path="loss")}
+    augment = build(config["augment"], path="augment")
+    objective = build(config["loss"], {"augment": augment}, path="loss")
+    context = data_context(facts) | {"image": image, "objective": objective}
     game: Game = build(config["model"], context, path="model")
     return game
 

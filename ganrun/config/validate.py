@@ -16,12 +16,13 @@ from ganrun.config.words import did_you_mean, listing
 from ganrun.core.errors import ConfigError, Problem
 
 INJECTED = {
+    "loss": {"augment"},
     "model": {"size", "shape", "channels", "classes", "objective", "image"},
     "optimizer": {"parameters"},
 }
 """Arguments that the program fills in, by section of the configuration."""
 
-CONTROLS = {"_target_", "_partial_"}
+CONTROLS = {"_target_", "_partial_", "_copies_"}
 """Keys of a component that are not arguments."""
 
 

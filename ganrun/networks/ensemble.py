@@ -1,0 +1,40 @@
+"""Several generators that play as one (Arora et al., *Generalization and Equilibrium in GANs*, ICML 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Ensemble(nn.Module):
+    """Every sample comes from one of K generators, each with the same share of every batch: ``p_g = (1/K) Σ p_k``.
+
+    The batch is cut into K parts of equal size (to within one sample), and part i goes to generator ``i + shift`` with
+    a random shift, so that small batches favour none. K = 1 draws nothing and is the plain generator.
+
+    Args:
+        generators: with the same signature and output.
+
+    Shapes: those of the generators.
+    """
+
+    def __init__(self, generators: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.generators = nn.ModuleList(generators)
+
+    def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        count = len(self.generators)
+        if count == 1:
+            return self.generators[0](z, condition)
+        shift = int(torch.randint(count, ()))  # the CPU's generator: nothing waits for the device
+        latents = z.tensor_split(count)
+        conditions = [None] * count if condition is None else condition.tensor_split(count)
+        return torch.cat(
+            [
+                self.generators[(index + shift) % count](part, labels)
+                for index, (part, labels) in enumerate(zip(latents, conditions, strict=True))
+                if len(part)
+            ]
+        )
