@@ -46,12 +46,12 @@ class AdaptiveAugment(Augment):
 
     with ``n ~ N(0, 1)``. At p = 0 all of it is the identity, exactly; hue and saturation always are for grey images.
 
-    Differs from the paper: geometry is resampled bilinearly at the image's own resolution, without its orthogonal
-    wavelet filter and twofold oversampling, so what is turned or shrunk is a little softer and aliases more; beyond
+    Differs from the paper: geometry is resampled bicubically at the image's own resolution, without its orthogonal
+    wavelet filter and twofold oversampling, so what is turned is a little softer, and what is shrunk aliases; beyond
     the border the image is mirrored about the edge of its outermost pixels instead of their centres; p is kept
     at most 1; the image-space filters and corruptions, which are not in the paper's best set, are left out.
 
-    Costs one bilinear resampling of every image and many small operations on ``[B]`` numbers; with several processes,
+    Costs one bicubic resampling of every image and many small operations on ``[B]`` numbers; with several processes,
     also a sum over them in every move, so that all of them have the same p.
 
     Args:

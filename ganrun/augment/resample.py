@@ -1,4 +1,4 @@
-"""Bilinear resampling that can be differentiated twice.
+"""Bicubic resampling that can be differentiated twice.
 
 ``torch.nn.functional.grid_sample`` has a gradient, but that gradient has none of its own. Resampling is linear in the
 image, so its gradient is the adjoint map, and the gradient of the adjoint is resampling again.
@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-_BILINEAR, _REFLECTION = 0, 1
+_BICUBIC, _REFLECTION = 2, 2  # as the operator numbers them
 
 
 def resample(images: Tensor, grid: Tensor) -> Tensor:
-    """Bilinear samples of every image, mirrored at its border.
+    """Bicubic samples of every image, mirrored at its border.
 
     On CUDA, gradients are sums of atomic additions, whose order and last bits vary.
 
@@ -36,7 +36,7 @@ class _Resample(torch.autograd.Function):
     def forward(ctx: Any, images: Tensor, grid: Tensor) -> Tensor:
         ctx.save_for_backward(grid)
         ctx.shape = images.shape
-        return grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+        return grid_sample(images, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
@@ -50,7 +50,7 @@ class _Adjoint(torch.autograd.Function):
         ctx.save_for_backward(grid)
         images = gradient.new_zeros(()).expand(shape)  # of images only the shape matters
         adjoint: Tensor = torch.ops.aten.grid_sampler_2d_backward(
-            gradient, images, grid, _BILINEAR, _REFLECTION, False, (True, False)
+            gradient, images, grid, _BICUBIC, _REFLECTION, False, (True, False)
         )[0]
         return adjoint
 
