@@ -21,9 +21,21 @@ from ganrun.augment.resample import resample
 from ganrun.core.arguments import Fraction, Positive, PositiveInt
 from ganrun.core.types import Moment
 
-Blit = Literal["x_flip", "rotation_90", "integer_translation"]
-Geometry = Literal["scale", "rotation", "anisotropic_scale", "fractional_translation"]
-Colour = Literal["brightness", "contrast", "luma_flip", "hue", "saturation"]
+Transform = Literal[
+    "x_flip",
+    "rotation_90",
+    "integer_translation",
+    "scale",
+    "rotation",
+    "anisotropic_scale",
+    "fractional_translation",
+    "brightness",
+    "contrast",
+    "luma_flip",
+    "hue",
+    "saturation",
+]
+COLOURS = frozenset({"brightness", "contrast", "luma_flip", "hue", "saturation"})
 
 
 class AdaptiveAugment(Augment):
@@ -80,18 +92,17 @@ class AdaptiveAugment(Augment):
         speed_images: Positive,
         interval_moves: PositiveInt,
         initial_probability: Fraction,
-        transforms: Sequence[Blit | Geometry | Colour],
+        transforms: Sequence[Transform],
     ) -> None:
         super().__init__()
-        known = [*get_args(Blit), *get_args(Geometry), *get_args(Colour)]
-        if unknown := sorted(set(transforms).difference(known)):
-            raise ValueError(f"there is no transform {unknown[0]!r}; there are {', '.join(known)}")
+        if unknown := sorted(set(transforms).difference(get_args(Transform))):
+            raise ValueError(f"there is no transform {unknown[0]!r}; there are {', '.join(get_args(Transform))}")
         self.target = target
         self.speed_images = speed_images
         self.interval_moves = interval_moves
         self.transforms = frozenset(transforms)
-        self.moves = not self.transforms.isdisjoint([*get_args(Blit), *get_args(Geometry)])
-        self.recolours = not self.transforms.isdisjoint(get_args(Colour))
+        self.recolours = bool(self.transforms & COLOURS)
+        self.moves = bool(self.transforms - COLOURS)
         self.register_buffer("probability", torch.tensor(float(initial_probability)))
         self.register_buffer("sign_of_reals", torch.zeros(()))
         self.register_buffer("observed", torch.zeros(3))  # since the last adjustment: sum of signs, images, moves
@@ -123,7 +134,7 @@ class AdaptiveAugment(Augment):
     def statistics(self) -> dict[str, Tensor]:
         return {"ada/probability": self.probability, "ada/sign_of_reals": self.sign_of_reals}
 
-    def _some(self, name: Blit | Geometry | Colour, drawn: Tensor, neutral: float, p: Tensor | None = None) -> Tensor:
+    def _some(self, name: Transform, drawn: Tensor, neutral: float, p: Tensor | None = None) -> Tensor:
         """``drawn`` (``[B]``, or ``[2, B]`` for both axes) where an image is hit, ``neutral`` for the others."""
         if name not in self.transforms:
             return torch.full_like(drawn, neutral)

@@ -11,12 +11,12 @@ import torch
 import torch.distributed as dist
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ganrun.augment.ada import AdaptiveAugment, Blit, Colour, Geometry
+from ganrun.augment.ada import AdaptiveAugment, Transform
 from ganrun.augment.diffaugment import DiffAugment
 from ganrun.augment.flip_shift import FlipShift
 from ganrun.core.types import START, DiscriminatorOutput
 
-ALL = [*get_args(Blit), *get_args(Geometry), *get_args(Colour)]
+ALL = get_args(Transform)
 
 
 def ada(*transforms: str, p: float = 1.0, target: float = 0.6, speed: float = 1000.0, interval: int = 4):
