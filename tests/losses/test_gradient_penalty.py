@@ -8,7 +8,8 @@ from torch import nn
 
 from ganrun.core.types import DiscriminatorOutput
 from ganrun.losses.base import Comparison
-from ganrun.losses.terms.gradient_penalty import GradientPenalty, interpolate
+from ganrun.losses.terms.gradient_penalty import GradientPenalty
+from ganrun.losses.terms.input_gradient import interpolate
 
 
 class LinearCritic(nn.Module):
@@ -34,7 +35,7 @@ def points(count: int = 3) -> torch.Tensor:
 
 def test_linear_critic():
     critic = LinearCritic([3.0, 4.0])
-    penalty = GradientPenalty(10.0, 1.0, "sample")(Comparison(critic, points(), points()))
+    penalty = GradientPenalty(10.0, 1.0, "two", "lines", "sample")(Comparison(critic, points(), points()))
     penalty.backward()
     assert penalty.item() == pytest.approx(160.0)  # 10 · (5 - 1)²
     assert critic.w.grad.tolist() == pytest.approx([48.0, 64.0])  # 10 · 2(‖w‖ - 1) w/‖w‖
@@ -47,7 +48,7 @@ def test_norm_is_taken_per_sample_before_the_mean(monkeypatch):
     monkeypatch.setattr(torch, "rand", lambda *size, **options: position.reshape(size))
     critic = Bowl()
     critic.scale = torch.ones((), dtype=torch.float64, requires_grad=True)
-    penalty = GradientPenalty(1.0, 1.0, "sample")(Comparison(critic, real, fake))
+    penalty = GradientPenalty(1.0, 1.0, "two", "lines", "sample")(Comparison(critic, real, fake))
     assert penalty.item() == pytest.approx(5.633407447, abs=1e-8)
 
 
@@ -62,7 +63,7 @@ def test_one_position_per_sample_between_real_and_fake():
 
 def test_zero_gradient_gives_finite_parameter_gradients():
     critic = LinearCritic([0.0, 0.0])
-    GradientPenalty(10.0, 1.0, "sample")(Comparison(critic, points(), points())).backward()
+    GradientPenalty(10.0, 1.0, "two", "lines", "sample")(Comparison(critic, points(), points())).backward()
     assert torch.isfinite(critic.w.grad).all()
 
 
@@ -76,7 +77,7 @@ def test_channel_norm_is_taken_at_every_pixel():
             return DiscriminatorOutput(scores=(self.scale * (3 * samples[:, :1] + 4 * samples[:, 1:2]),))
 
     images = torch.randn(1, 2, 5, 5)
-    penalty = GradientPenalty(1.0, 1.0, "channels")(Comparison(PerPixel(), images, images))
+    penalty = GradientPenalty(1.0, 1.0, "two", "lines", "channels")(Comparison(PerPixel(), images, images))
     assert penalty.item() == pytest.approx(16.0, rel=1e-5)  # ‖(3, 4)‖ = 5 at every pixel
 
 
@@ -96,7 +97,7 @@ def test_parameter_gradient_matches_finite_differences():
 
     def penalty() -> torch.Tensor:
         torch.manual_seed(2)
-        return GradientPenalty(10.0, 1.0, "sample")(comparison)
+        return GradientPenalty(10.0, 1.0, "two", "lines", "sample")(comparison)
 
     weight = network[0].weight
     (gradient,) = torch.autograd.grad(penalty(), weight)
@@ -125,4 +126,4 @@ def test_refuses_a_discriminator_whose_gradient_has_no_graph():
             return DiscriminatorOutput(scores=(Severed.apply(samples.float()),))
 
     with pytest.raises(RuntimeError, match="carries no graph"):
-        GradientPenalty(10.0, 1.0, "sample")(Comparison(Opaque(), points().float(), points().float()))
+        GradientPenalty(10.0, 1.0, "two", "lines", "sample")(Comparison(Opaque(), points().float(), points().float()))
