@@ -25,8 +25,8 @@ class ClassPrediction(Term):
 
     Args:
         weight: factor.
-        samples: ``both``: the sum of the means over reals and fakes (the paper's discriminator); ``real``: only they are
-            sure to show their class; ``fake``: for the generator.
+        samples: ``both``: the sum of the means over reals and fakes (the paper's discriminator); ``real``: only they
+            are sure to show their class; ``fake``: for the generator.
     """
 
     requires = ("class_logits",)
