@@ -20,8 +20,8 @@ class MergedGame(AdversarialGame):
 
     The bracket is 0, and its gradient is not: D's two contributions cancel and G keeps its own, so one backward pass
     serves both players. The update is simultaneous, on one batch of fakes. D must be the same function in both passes:
-    augmentations and penalties on the generator, which draw afresh, are refused. λ is the ratio of learning rates
-    under plain gradient descent only; Adam does not see the scale of a gradient.
+    augmentations, which draw afresh, are refused. So are terms on the generator's weights, which would cancel too. λ is
+    the ratio of learning rates under plain gradient descent only; Adam does not see the scale of a gradient.
 
     Args:
         generator: ``generator(z, condition)`` -> samples; a list of generators plays as an ensemble.
@@ -33,7 +33,7 @@ class MergedGame(AdversarialGame):
         classes: classes of the data; used when ``conditional``.
 
     Raises:
-        ValueError: several critic steps, or augmentations.
+        ValueError: several critic steps, augmentations, or terms on the generator's weights.
     """
 
     def __init__(
@@ -53,6 +53,8 @@ class MergedGame(AdversarialGame):
             raise ValueError(
                 f"the merged update needs the same discriminator twice, but {', '.join(objective.augment)} draws afresh"
             )
+        if weights := [name for name, term in objective.generator_extra.items() if _of_weights(term)]:
+            raise ValueError(f"the merged update would cancel {', '.join(weights)}, on the generator's weights")
         self.generator_factor = generator_factor
 
     def play(self, stream: Stream) -> Iterator[Move]:
@@ -63,6 +65,7 @@ class MergedGame(AdversarialGame):
         detached = self.compare(batch.real, fake.detach(), condition)
         with cached():
             terms = self.objective.discriminator_terms(detached)
+            attached.real_output = detached.real_output  # what comes of the reals cancels as well
             mine = self.objective.generator_terms(attached)
             shadow = self.objective.generator_terms(detached)
         for name, term in mine.items():
@@ -70,3 +73,7 @@ class MergedGame(AdversarialGame):
         self.report_scores(detached)
         bracket = torch.stack(list(mine.values())).sum() - torch.stack(list(shadow.values())).sum()
         yield {("discriminator", "generator"): terms | {"bracket": self.generator_factor * bracket}}
+
+
+def _of_weights(term: nn.Module) -> bool:
+    return any(getattr(part, "of_weights", False) for part in term.modules())

@@ -7,6 +7,7 @@ from copy import deepcopy
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import cached
 
@@ -53,6 +54,16 @@ class Discriminator(nn.Module):
     def forward(self, samples: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         features = self.trunk(samples)
         return DiscriminatorOutput(scores=(self.head(features).flatten(),), features=(features,))
+
+
+class Relativistic(NonSaturating):
+    """Its generator looks at the reals too."""
+
+    def discriminator_terms(self, comparison: Comparison) -> dict[str, Tensor]:
+        return {"pairs": softplus(comparison.fake_output.score - comparison.real_output.score).mean()}
+
+    def generator_terms(self, comparison: Comparison) -> dict[str, Tensor]:
+        return {"pairs": softplus(comparison.real_output.score - comparison.fake_output.score).mean()}
 
 
 def latent(count: int, device: torch.device) -> Tensor:
@@ -109,9 +120,10 @@ def separately(game: AdversarialGame) -> tuple[list[Tensor], list[Tensor]]:
         (objective(Hinge(), {"r1": R1(1.0)}), {"spectral": True}),
         (objective(Wasserstein(), {"penalty": GradientPenalty(10.0, 1.0, "two", "lines", "sample")}), {}),
         (objective(generator_terms={"matching": FeatureMatching(1.0, "l2")}), {}),
-        (objective(top_k=linear(0.0, 0.5)), {}),
+        (objective(Relativistic()), {}),
+        (objective(Relativistic(), top_k=linear(0.0, 0.5)), {}),
     ],
-    ids=["plain", "batch_norm", "spectral_norm", "gradient_penalty", "feature_matching", "top_k"],
+    ids=["plain", "batch_norm", "spectral_norm", "gradient_penalty", "feature_matching", "relativistic", "top_k"],
 )
 def test_merged_update_gives_each_player_its_own_gradient(given, discriminator):
     torch.manual_seed(0)
