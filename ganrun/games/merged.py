@@ -19,9 +19,10 @@ class MergedGame(AdversarialGame):
     """``L_D(D, sg[y]) + λ (ℓ_G(D(y)) - ℓ_G(D(sg[y])))`` with ``y = G(z)`` and the stop-gradient sg.
 
     The bracket is 0, and its gradient is not: D's two contributions cancel and G keeps its own, so one backward pass
-    serves both players. The update is simultaneous, on one batch of fakes. D must be the same function in both passes:
-    augmentations, which draw afresh, are refused. So are terms on the generator's weights, which would cancel too. λ is
-    the ratio of learning rates under plain gradient descent only; Adam does not see the scale of a gradient.
+    serves both players. The update is simultaneous, on one batch of fakes. D must be the same function in both passes,
+    and ℓ_G must reach the generator through the fakes: augmentations, which draw afresh, further terms of the generator
+    and several critic steps are refused. λ is the ratio of learning rates under plain gradient descent only; Adam does
+    not see the scale of a gradient.
 
     Args:
         generator: ``generator(z, condition)`` -> samples; a list of generators plays as an ensemble.
@@ -31,10 +32,9 @@ class MergedGame(AdversarialGame):
         conditional: whether class labels are handed to both networks.
         generator_factor: λ.
         classes: classes of the data; used when ``conditional``.
-
-    Raises:
-        ValueError: several critic steps, augmentations, or terms on the generator's weights.
     """
+
+    provides = ("samples", "joint_update", "one_pass")
 
     def __init__(
         self,
@@ -47,14 +47,6 @@ class MergedGame(AdversarialGame):
         classes: int,
     ) -> None:
         super().__init__(generator, discriminator, latent, objective, conditional, classes)
-        if objective.critic_steps != 1:
-            raise ValueError("the merged update moves both players once per step; set loss.critic_steps=1")
-        if objective.augment:
-            raise ValueError(
-                f"the merged update needs the same discriminator twice, but {', '.join(objective.augment)} draws afresh"
-            )
-        if weights := [name for name, term in objective.generator_extra.items() if _of_weights(term)]:
-            raise ValueError(f"the merged update would cancel {', '.join(weights)}, on the generator's weights")
         self.generator_factor = generator_factor
 
     def play(self, stream: Stream) -> Iterator[Move]:
@@ -73,7 +65,3 @@ class MergedGame(AdversarialGame):
         self.report_scores(detached)
         bracket = torch.stack(list(mine.values())).sum() - torch.stack(list(shadow.values())).sum()
         yield {("discriminator", "generator"): terms | {"bracket": self.generator_factor * bracket}}
-
-
-def _of_weights(term: nn.Module) -> bool:
-    return any(getattr(part, "of_weights", False) for part in term.modules())

@@ -167,9 +167,6 @@ class Term(nn.Module):
     forbids: tuple[str, ...] = ()
     """Traits beside which the term is meaningless."""
 
-    of_weights: bool = False
-    """Whether the term is about its player's weights instead of samples."""
-
     def attach(self, network: nn.Module) -> None:
         """Told once, when a game is made, whose player minimises the term; terms on weights keep a reference."""
 

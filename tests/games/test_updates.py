@@ -11,7 +11,6 @@ from torch.nn.functional import softplus
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import cached
 
-from ganrun.augment.base import Augment
 from ganrun.core.schedules import linear
 from ganrun.core.types import Batch, DiscriminatorOutput, Moment
 from ganrun.games.adversarial import AdversarialGame
@@ -23,9 +22,6 @@ from ganrun.losses.nonsaturating import NonSaturating
 from ganrun.losses.objective import Objective
 from ganrun.losses.terms.feature_matching import FeatureMatching
 from ganrun.losses.terms.gradient_penalty import GradientPenalty
-from ganrun.losses.terms.historical_averaging import HistoricalAveraging
-from ganrun.losses.terms.lazy import Lazy
-from ganrun.losses.terms.orthogonal import Orthogonal
 from ganrun.losses.terms.r1 import R1
 from ganrun.losses.wasserstein import Wasserstein
 
@@ -160,25 +156,6 @@ def test_generator_factor_is_a_learning_rate_under_gradient_descent_only(optimiz
         return (nn.utils.parameters_to_vector(game.generator.parameters()) - before).norm()
 
     assert (step(100.0) / step(1.0)).item() == pytest.approx(ratio, rel=1e-4)
-
-
-class Shift(Augment):
-    def forward(self, samples: Tensor, moment: Moment) -> Tensor:
-        return samples + torch.randn_like(samples)
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        (objective(critic_steps=2), r"loss\.critic_steps=1"),
-        (objective(augment={"shift": Shift()}), "shift draws afresh"),
-        (objective(generator_terms={"ortho": Orthogonal(1.0, "full")}), "ortho"),
-        (objective(generator_terms={"history": Lazy(HistoricalAveraging(1.0), 2)}), "history"),
-    ],
-)
-def test_merged_update_refuses_what_would_not_cancel_or_would_vanish(given, message):
-    with pytest.raises(ValueError, match=message):
-        make(MergedGame, given, generator_factor=1.0)
 
 
 def test_simultaneous_move_is_of_both_players_on_the_same_weights(play):

@@ -19,7 +19,6 @@ class HistoricalAveraging(Term):
         weight: factor; the paper names none.
     """
 
-    of_weights = True
     moves: Tensor
 
     def __init__(self, weight: NonNegative) -> None:

@@ -29,8 +29,6 @@ class Orthogonal(Term):
         form: ``off_diagonal``: filters are to be orthogonal, of whatever norm (BigGAN); ``full``: ``‖W Wᵀ - I‖²``.
     """
 
-    of_weights = True
-
     def __init__(self, weight: NonNegative, form: Literal["off_diagonal", "full"]) -> None:
         super().__init__()
         self.weight = weight
