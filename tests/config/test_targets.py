@@ -65,7 +65,7 @@ def test_traits_are_inherited():
         "coupled_samples",
     )
     assert describe("ganrun.games.adversarial.AdversarialGame").trait("provides") == ("samples",)
-    assert describe("ganrun.losses.hinge.Hinge").trait("forbids") is None
+    assert describe("ganrun.losses.hinge.Hinge").trait("forbids") == ()
 
 
 @pytest.fixture
