@@ -78,7 +78,7 @@ class Conditioned(nn.Sequential):
 
     takes_labels = True
 
-    def forward(self, hidden: Tensor, labels: Tensor | None = None) -> Tensor:  # type: ignore[override]
+    def forward(self, hidden: Tensor, labels: Tensor | None = None) -> Tensor:
         for layer in self:
             hidden = layer(hidden, labels) if getattr(layer, "takes_labels", False) else layer(hidden)
         return hidden
