@@ -8,6 +8,7 @@ import inspect
 from typing import Any
 
 from ganrun.config.targets import describe
+from ganrun.config.validate import CONTROLS
 from ganrun.core.errors import ConfigError, Problem
 from ganrun.core.facts import Facts
 
@@ -16,8 +17,9 @@ def build(node: Any, context: dict[str, Any] | None = None, partial: bool = Fals
     """Build a configuration node and everything below it.
 
     Args:
-        node: plain values, lists and dicts; a dict with ``_target_`` becomes the result of calling that,
-            and with ``_partial_: true`` a function that waits for its last arguments.
+        node: plain values, lists and dicts; a dict with ``_target_`` becomes the result of calling that, with
+            ``_partial_: true`` a function that waits for its last arguments, and with ``_copies_: K`` a list of K
+            results, each from calls of its own.
         context: values handed to every target that has a parameter of that name which the node leaves out.
         partial: leave the outermost call to the caller.
         path: dotted path of the node, for messages.
@@ -30,10 +32,13 @@ def build(node: Any, context: dict[str, Any] | None = None, partial: bool = Fals
         return [build(item, context, path=f"{path}.{index}") for index, item in enumerate(node)]
     if not isinstance(node, dict):
         return node
+    if "_copies_" in node:
+        single = {name: value for name, value in node.items() if name != "_copies_"}
+        return [build(single, context, path=path) for _ in range(node["_copies_"])]
     arguments = {
         name: build(value, context, path=f"{path}.{name}" if path else name)
         for name, value in node.items()
-        if name not in ("_target_", "_partial_")
+        if name not in CONTROLS
     }
     if "_target_" not in node:
         return arguments

@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ganrun.config.build import build, data_context
-from ganrun.config.compatibility import check_facts, resolve_auto
+from ganrun.config.compatibility import check_facts, resolve_auto, warnings
 from ganrun.core.errors import ConfigError, GanrunError, RunError
 from ganrun.core.facts import Facts
 from ganrun.core.types import Dataset, parameter_count
@@ -241,8 +241,12 @@ def make_game(config: dict[str, Any], facts: Facts, image: Tensor | None) -> Gam
         raise ConfigError(problems)
     for line in resolve_auto(config):
         log.info(line)
+    for line in warnings(config):
+        log.warning("%s", line)
     reseed("networks", config["seed"])
-    context = data_context(facts) | {"image": image, "objective": build(config["loss"], path="loss")}
+    augment = build(config["augment"], path="augment")
+    objective = build(config["loss"], {"augment": augment}, path="loss")
+    context = data_context(facts) | {"image": image, "objective": objective}
     game: Game = build(config["model"], context, path="model")
     return game
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from ganrun.core.arguments import NonNegativeInt, Positive, PositiveInt
 
 if TYPE_CHECKING:
+    from ganrun.augment.base import Augment
     from ganrun.core.types import Dataset
     from ganrun.engine.settings import EvaluationSettings, PlayerSettings, TrainerSettings
     from ganrun.games.base import Game
@@ -31,6 +32,7 @@ class RunConfig:
         optimizer: player -> its optimizer.
         evaluation: scores.
         loss: what the players minimise.
+        augment: name -> what every sample passes through before a discriminator sees it.
         model: the game and its networks.
         dataset: what it is played on.
     """
@@ -43,6 +45,7 @@ class RunConfig:
     optimizer: dict[str, Callable[..., Any]]
     evaluation: EvaluationSettings
     loss: Objective
+    augment: dict[str, Augment]
     model: Game
     dataset: Dataset
 

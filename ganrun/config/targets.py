@@ -18,6 +18,7 @@ from ganrun.config.words import did_you_mean, listing, sentences
 from ganrun.core.errors import ConfigError, Problem
 
 COMPONENTS = (
+    "ganrun.augment",
     "ganrun.core.schedules",
     "ganrun.data",
     "ganrun.games",

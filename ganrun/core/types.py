@@ -13,8 +13,26 @@ from ganrun.core.facts import Facts
 Terms = dict[str, Tensor]
 """Name -> weighted scalar loss: logged apart, minimised as a sum."""
 
-Move = dict[str, Terms]
-"""Player -> what it minimises. Players named in one move are updated at the same moment."""
+Players = str | tuple[str, ...]
+"""A player, or several that minimise one sum together, from one backward pass."""
+
+Move = dict[Players, Terms]
+"""Who minimises what. All players named in one move are updated at the same moment."""
+
+
+class Moment(NamedTuple):
+    """How far training has come; what schedules and intervals are functions of.
+
+    Args:
+        step: steps played before this one.
+        progress: share of the stage that has been played, in [0, 1).
+    """
+
+    step: int
+    progress: float
+
+
+START = Moment(step=0, progress=0.0)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 
 from ganrun.core.errors import RunError
-from ganrun.core.types import Dataset, Move
+from ganrun.core.types import Dataset, Moment, Move
 from ganrun.engine import distributed, precision, stages
 from ganrun.engine.player import OptimizerFactory, averaged, make_players
 from ganrun.engine.seeding import fixed_seed, reseed
@@ -123,7 +123,7 @@ class Trainer:
     def play_step(self, game: Game) -> None:
         """One pass through the game's ``play``: every player has its turn."""
         reseed(self.seed, distributed.rank(), self.step)
-        game.statistics.step = self.step + 1
+        game.begin_step(Moment(self.step, self.progress))
         plays = [game.play(self.stream) for _ in range(self.settings.accumulate)]
         started = self._computing_since()
         while movers := self.move(game, plays):
@@ -142,13 +142,15 @@ class Trainer:
             move = next(play, None)
             if move is None:
                 return []
-            movers = list(move)
-            for name, terms in move.items():
+            entries = [((names,) if isinstance(names, str) else names, terms) for names, terms in move.items()]
+            movers = [name for names, _ in entries for name in names]
+            for names, terms in entries:
                 loss = torch.stack(list(terms.values())).sum()
-                together = name != movers[-1]  # entries of one move may share a graph
-                (loss / len(plays)).backward(inputs=self.players[name].parameters, retain_graph=together)
+                parameters = [parameter for name in names for parameter in self.players[name].parameters]
+                together = names != entries[-1][0]  # entries of one move may share a graph
+                (loss / len(plays)).backward(inputs=parameters, retain_graph=together)
                 for term, value in terms.items():
-                    game.statistics.report(f"loss/{name}/{term}", value)
+                    game.statistics.report(f"loss/{'+'.join(names)}/{term}", value)
         return movers
 
     def ask(self, moment: str) -> None:

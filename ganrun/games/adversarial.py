@@ -13,6 +13,7 @@ from ganrun.latents.normal import Normal
 from ganrun.latents.uniform import Uniform
 from ganrun.losses.base import Comparison
 from ganrun.losses.objective import Objective
+from ganrun.networks.ensemble import Ensemble
 
 Latent = Callable[[int, torch.device], Tensor]
 
@@ -21,7 +22,7 @@ class AdversarialGame(Game):
     """``critic_steps`` discriminator moves on fresh batches, then one generator move.
 
     Args:
-        generator: ``generator(z, condition)`` -> samples.
+        generator: ``generator(z, condition)`` -> samples; a list of generators plays as an ensemble.
         discriminator: ``discriminator(samples, condition)`` -> :class:`~ganrun.core.types.DiscriminatorOutput`.
         latent: ``latent(count, device)`` -> ``[count, size]``.
         objective: what both minimise.
@@ -31,7 +32,7 @@ class AdversarialGame(Game):
 
     def __init__(
         self,
-        generator: nn.Module,
+        generator: nn.Module | list[nn.Module],
         discriminator: nn.Module,
         latent: Latent,
         objective: Objective,
@@ -39,11 +40,12 @@ class AdversarialGame(Game):
         classes: int,
     ) -> None:
         super().__init__()
-        self.generator = generator
+        self.generator = Ensemble(generator) if isinstance(generator, list) else generator
         self.discriminator = discriminator
         self.latent = latent
         self.objective = objective
         self.classes = classes if conditional else 0
+        objective.attach(self.discriminator, self.generator)
 
     def players(self) -> dict[str, list[nn.Module]]:
         return {"discriminator": [self.discriminator], "generator": [self.generator]}
@@ -59,7 +61,7 @@ class AdversarialGame(Game):
         condition = batch.condition if self.classes else None
         with torch.no_grad():
             fake = self.generator(self.latent(len(batch), self.device), condition)
-        comparison = Comparison(self.discriminator, batch.real, fake, condition)
+        comparison = self.compare(batch.real, fake, condition)
         terms = self.objective.discriminator_terms(comparison)
         self.report_scores(comparison)
         return terms
@@ -68,7 +70,11 @@ class AdversarialGame(Game):
         """What the generator minimises, on fresh latents and the conditions of ``batch``."""
         condition = batch.condition if self.classes else None
         fake = self.generator(self.latent(len(batch), self.device), condition)
-        return self.objective.generator_terms(Comparison(self.discriminator, batch.real, fake, condition))
+        return self.objective.generator_terms(self.compare(batch.real, fake, condition))
+
+    def compare(self, real: Tensor, fake: Tensor, condition: Tensor | None = None) -> Comparison:
+        """Both before the discriminator, as the objective wants them seen."""
+        return self.objective.compare(self.discriminator, real, fake, condition, self.moment)
 
     def report_scores(self, comparison: Comparison) -> None:
         """Log the mean score of reals and fakes."""

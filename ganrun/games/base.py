@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganrun.core.statistics import Statistics
-from ganrun.core.types import Batch, Grid, LatentSpace, Move, Picture, Scatter
+from ganrun.core.types import START, Batch, Grid, LatentSpace, Moment, Move, Picture, Scatter
 
 Stream = Iterator[Batch]
 
@@ -48,6 +48,12 @@ class Game(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.statistics = Statistics()
+        self.moment = START
+
+    def begin_step(self, moment: Moment) -> None:
+        """Told by the trainer before every step."""
+        self.moment = moment
+        self.statistics.step = moment.step + 1
 
     def players(self) -> dict[str, list[nn.Module]]:
         """Player -> modules whose parameters it owns. Every trainable parameter has exactly one owner."""

@@ -67,6 +67,7 @@ class CycleGAN(Game):
         self.identity_weight = identity_weight
         self.pool_a = ImagePool(pool_size, shape)
         self.pool_b = ImagePool(pool_size, shape)
+        objective.attach(nn.ModuleList([discriminator_a, discriminator_b]), nn.ModuleList([a_to_b, b_to_a]))
 
     def players(self) -> dict[str, list[nn.Module]]:
         return {
@@ -87,8 +88,8 @@ class CycleGAN(Game):
 
     def generator_terms(self, a: Tensor, b: Tensor, fake_a: Tensor, fake_b: Tensor) -> Terms:
         """What both translators minimise."""
-        judged_a = self.objective.generator_terms(Comparison(self.discriminator_a, a, fake_a))
-        judged_b = self.objective.generator_terms(Comparison(self.discriminator_b, b, fake_b))
+        judged_a = self.objective.generator_terms(self.compare(self.discriminator_a, a, fake_a))
+        judged_b = self.objective.generator_terms(self.compare(self.discriminator_b, b, fake_b))
         terms = _both(judged_a, judged_b, self.adversarial_weight)
         terms["cycle_a"] = self.cycle_weight * _distance(self.b_to_a(fake_b), a)
         terms["cycle_b"] = self.cycle_weight * _distance(self.a_to_b(fake_a), b)
@@ -100,14 +101,18 @@ class CycleGAN(Game):
 
     def discriminator_terms(self, a: Tensor, b: Tensor, fake_a: Tensor, fake_b: Tensor) -> Terms:
         """What both discriminators minimise; the fakes pass through the pools."""
-        comparison_a = Comparison(self.discriminator_a, a, self.pool_a(fake_a))
-        comparison_b = Comparison(self.discriminator_b, b, self.pool_b(fake_b))
+        comparison_a = self.compare(self.discriminator_a, a, self.pool_a(fake_a))
+        comparison_b = self.compare(self.discriminator_b, b, self.pool_b(fake_b))
         judged_a = self.objective.discriminator_terms(comparison_a)
         judged_b = self.objective.discriminator_terms(comparison_b)
         for domain, comparison in (("a", comparison_a), ("b", comparison_b)):
             self.statistics.report(f"score/real_{domain}", comparison.real_output.score.mean())
             self.statistics.report(f"score/fake_{domain}", comparison.fake_output.score.mean())
         return _both(judged_a, judged_b, self.adversarial_weight * self.discriminator_factor)
+
+    def compare(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> Comparison:
+        """Both before one of the discriminators, as the objective wants them seen."""
+        return self.objective.compare(discriminator, real, fake, None, self.moment)
 
     @torch.no_grad()
     def sample(self, count: int, condition: Tensor | None = None) -> Tensor:

@@ -68,14 +68,14 @@ class InfoGAN(AdversarialGame):
         z = self.latent(len(batch), self.device)
         with torch.no_grad():
             fake = self.generator(z)
-        comparison = Comparison(self.discriminator, batch.real, fake)
+        comparison = self.compare(batch.real, fake)
         terms = self.objective.discriminator_terms(comparison)
         self.report_scores(comparison)
         return terms | self.information_terms(z, comparison) if self.information_update == "both" else terms
 
     def generator_terms(self, batch: Batch) -> Terms:
         z = self.latent(len(batch), self.device)
-        comparison = Comparison(self.discriminator, batch.real, self.generator(z))
+        comparison = self.compare(batch.real, self.generator(z))
         return self.objective.generator_terms(comparison) | self.information_terms(z, comparison)
 
     def information_terms(self, z: Tensor, comparison: Comparison) -> Terms:

@@ -103,6 +103,7 @@ class Scale(Game):
         self.generator = generator
         self.discriminator = discriminator
         self.objective = objective
+        objective.attach(discriminator, generator)
         self.generator_steps = generator_steps
         self.reconstruction_weight = reconstruction_weight
         if self.coarser:
@@ -137,7 +138,7 @@ class Scale(Game):
         """What the discriminator minimises; the fake carries no graph."""
         with torch.no_grad():
             fake = self.refine(self.previous())
-        comparison = Comparison(self.discriminator, self.real, fake)
+        comparison = self.compare(fake)
         terms = self.objective.discriminator_terms(comparison)
         self.statistics.report("score/real", comparison.real_output.score.mean())
         self.statistics.report("score/fake", comparison.fake_output.score.mean())
@@ -145,11 +146,15 @@ class Scale(Game):
 
     def generator_terms(self) -> Terms:
         """The adversarial terms of a fresh fake and ``α · ‖x_rec - x‖²`` (mean over pixels)."""
-        terms = self.objective.generator_terms(Comparison(self.discriminator, self.real, self.refine(self.previous())))
+        terms = self.objective.generator_terms(self.compare(self.refine(self.previous())))
         error = mse_loss(self.generator(self.amplitude * self.z_star, self.below), self.real)
         self.statistics.report("scale/reconstruction_mse", error)
         self.statistics.report("scale/noise_amplitude", self.amplitude)
         return terms | {"reconstruction": self.reconstruction_weight * error}
+
+    def compare(self, fake: Tensor) -> Comparison:
+        """The image and a fake before the discriminator, as the objective wants them seen."""
+        return self.objective.compare(self.discriminator, self.real, fake, None, self.moment)
 
     def refine(self, previous: Tensor) -> Tensor:
         """``G(amplitude · z, previous)`` with fresh noise: one channel for all at the coarsest scale."""

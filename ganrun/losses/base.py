@@ -9,7 +9,9 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from ganrun.core.types import DiscriminatorOutput, Terms
+from ganrun.core.types import START, DiscriminatorOutput, Moment, Terms
+
+Discriminator = Callable[[Tensor, Tensor | None], DiscriminatorOutput]
 
 _couples_samples: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 
@@ -27,14 +29,18 @@ def couples_samples(network: nn.Module) -> bool:
 class Comparison:
     """Real and fake samples before one discriminator; its outputs are computed once, when first asked for.
 
-    This is the one place that decides whether real and fake share a forward pass: they do when both are wanted
-    and no layer mixes the samples of a batch.
+    This is the one place that decides what the discriminator is shown, and in how many passes: real and fake share a
+    pass when both need a graph and no layer mixes the samples of a batch. In a generator's move, whose fakes carry a
+    graph, the reals are judged without one.
 
     Args:
-        discriminator: called as ``discriminator(samples, condition)``.
+        discriminator: the network.
         real: real samples ``[B, ...]``.
-        fake: generated samples of the same shape; detached in a discriminator's move.
+        fake: generated samples of the same shape; without a graph in a discriminator's move.
         condition: condition of both, or ``None``.
+        moment: how far training has come.
+        judge: how ``discriminator`` scores samples, if not by a plain call (augmentations, normalised scores):
+            ``judge(samples, condition)``.
     """
 
     def __init__(
@@ -43,58 +49,77 @@ class Comparison:
         real: Tensor,
         fake: Tensor,
         condition: Tensor | None = None,
+        moment: Moment = START,
+        judge: Discriminator | None = None,
     ) -> None:
         self.discriminator = discriminator
         self.real = real
         self.fake = fake
         self.condition = condition
+        self.moment = moment
+        self._judge: Discriminator = judge or discriminator
 
-    def judge(self, samples: Tensor) -> DiscriminatorOutput:
-        """The discriminator's output for other samples of the same conditions (interpolates, perturbed reals)."""
-        output: DiscriminatorOutput = self.discriminator(samples, self.condition)
-        return output
+    def judge(self, samples: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        """The discriminator's output for other samples (interpolates, perturbed reals).
+
+        Args:
+            samples: ``[B, ...]``; a gradient with respect to them is that of what went in, before any augmentation.
+            condition: of these samples; ``None``: the comparison's own.
+        """
+        return self._judge(samples, self.condition if condition is None else condition)
 
     @cached_property
     def real_output(self) -> DiscriminatorOutput:
         """Output for the real samples. Who asks for it wants the fakes' too: both go in one pass where they may."""
+        if self.fake.requires_grad and not self.real.requires_grad:
+            with torch.no_grad():
+                return self.judge(self.real)
         fake_known = "fake_output" in self.__dict__
         if fake_known or self.real.shape != self.fake.shape or couples_samples(self.discriminator):
             return self.judge(self.real)
         condition = None if self.condition is None else torch.cat([self.condition, self.condition])
-        both = self.discriminator(torch.cat([self.real, self.fake]), condition)
-        real, self.__dict__["fake_output"] = _halves(both)
-        return real
+        both = self.judge(torch.cat([self.real, self.fake]), condition)
+        self.__dict__["fake_output"] = map_output(both, lambda tensor: tensor.chunk(2)[1])
+        return map_output(both, lambda tensor: tensor.chunk(2)[0])
 
     @cached_property
     def fake_output(self) -> DiscriminatorOutput:
         """Output for the fake samples."""
         return self.judge(self.fake)
 
-
-def _halves(both: DiscriminatorOutput) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
-    halves: list[DiscriminatorOutput] = []
-    for half in (0, 1):
-
-        def part(tensor: Tensor | None, half: int = half) -> Tensor | None:
-            return None if tensor is None else tensor.chunk(2)[half]
-
-        halves.append(
-            DiscriminatorOutput(
-                scores=tuple(score.chunk(2)[half] for score in both.scores),
-                features=tuple(feature.chunk(2)[half] for feature in both.features),
-                class_logits=part(both.class_logits),
-                code=part(both.code),
-                reconstruction=part(both.reconstruction),
-            )
+    def best_fakes(self, count: int) -> Comparison:
+        """The ``count`` pairs whose fakes have the highest scores, with the outputs that are known already."""
+        scores = torch.stack(
+            [score.flatten(1).mean(1) if score.ndim > 1 else score for score in self.fake_output.scores]
         )
-    return halves[0], halves[1]
+        best = scores.mean(0).topk(count).indices
+        condition = None if self.condition is None else self.condition[best]
+        pairs = Comparison(self.discriminator, self.real[best], self.fake[best], condition, self.moment, self._judge)
+        for name in ("real_output", "fake_output"):
+            if name in self.__dict__:
+                pairs.__dict__[name] = map_output(self.__dict__[name], lambda tensor: tensor[best])
+        return pairs
+
+
+def map_output(output: DiscriminatorOutput, change: Callable[[Tensor], Tensor]) -> DiscriminatorOutput:
+    """Apply ``change`` to every tensor of ``output``."""
+    return DiscriminatorOutput(
+        scores=tuple(change(score) for score in output.scores),
+        features=tuple(change(feature) for feature in output.features),
+        class_logits=None if output.class_logits is None else change(output.class_logits),
+        code=None if output.code is None else change(output.code),
+        reconstruction=None if output.reconstruction is None else change(output.reconstruction),
+    )
+
+
+def exact(tensor: Tensor) -> Tensor:
+    """In float32 at least: float64 stays what it is."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def average(formula: Callable[[Tensor], Tensor], scores: tuple[Tensor, ...]) -> Tensor:
     """Apply an element-wise formula to every score map, average each map, then average over the maps."""
-    return torch.stack(
-        [formula(score.float() if score.dtype != torch.float64 else score).mean() for score in scores]
-    ).mean()
+    return torch.stack([formula(exact(score)).mean() for score in scores]).mean()
 
 
 class AdversarialLoss(nn.Module):
@@ -132,13 +157,19 @@ class AdversarialLoss(nn.Module):
 class Term(nn.Module):
     """One more scalar that a player minimises beside the adversarial loss.
 
-    Subclasses take ``weight`` and return the **weighted** scalar from ``forward(comparison)``. State (moving
-    averages, anchors) lives in buffers, so that checkpoints carry it.
+    Subclasses return the **weighted** scalar from ``forward(comparison)``; ``None`` where the term has nothing to say
+    at this moment. State (moving averages, anchors) lives in buffers, so that checkpoints carry it.
     """
 
-    forbids: tuple[str, ...] = ()
-    """Traits of the discriminator under which the term is meaningless."""
+    requires: tuple[str, ...] = ()
+    """Traits of data, networks or loss without which the term is meaningless."""
 
-    def forward(self, comparison: Comparison) -> Tensor:
+    forbids: tuple[str, ...] = ()
+    """Traits beside which the term is meaningless."""
+
+    def attach(self, network: nn.Module) -> None:
+        """Told once, when a game is made, whose player minimises the term; terms on weights keep a reference."""
+
+    def forward(self, comparison: Comparison) -> Tensor | None:
         """The weighted scalar."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Several generators behind the signature of one (a mixture: Hoang et al., *MGAN*, ICLR 2018, arXiv 1708.02556)."""
+"""Several generators that play as one (Arora et al., *Generalization and Equilibrium in GANs*, ICML 2017)."""
 
 from __future__ import annotations
 
@@ -9,34 +9,32 @@ from torch import Tensor, nn
 
 
 class Ensemble(nn.Module):
-    """Every generator makes its share of each batch, so that together they may cover what one would drop.
+    """Every sample comes from one of K generators, each with the same share of every batch: ``p_g = (1/K) Σ p_k``.
 
-    A batch is cut into K parts, equal but for one sample; which generator gets which part is shifted at random, so that
-    each makes every position of the batch equally often. Differs from the paper: no classifier tells the generators
-    apart. With a single generator nothing is drawn, and its samples are those of the generator itself.
+    The batch is cut into K parts of equal size (to within one sample), and part i goes to generator ``i + shift`` with
+    a random shift, so that small batches favour none. K = 1 draws nothing and is the plain generator.
 
     Args:
-        generators: each ``generator(z, condition)`` -> samples; batch norm sees a generator's own part only.
+        generators: with the same signature and output.
 
-    Shapes: ``[B, n]`` (and ``[B]`` labels) -> ``[B, ...]``.
-
-    Raises:
-        ValueError: there are no generators.
+    Shapes: those of the generators.
     """
 
     def __init__(self, generators: Sequence[nn.Module]) -> None:
         super().__init__()
-        if not generators:
-            raise ValueError("an ensemble needs at least one generator")
         self.generators = nn.ModuleList(generators)
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         count = len(self.generators)
-        shift = int(torch.randint(count, (), device="cpu")) if count > 1 else 0
+        if count == 1:
+            return self.generators[0](z, condition)
+        shift = int(torch.randint(count, ()))  # the CPU's generator: nothing waits for the device
+        latents = z.tensor_split(count)
         conditions = [None] * count if condition is None else condition.tensor_split(count)
-        parts = [
-            self.generators[(index + shift) % count](part, labels)
-            for index, (part, labels) in enumerate(zip(z.tensor_split(count), conditions, strict=True))
-            if len(part)
-        ]
-        return torch.cat(parts)
+        return torch.cat(
+            [
+                self.generators[(index + shift) % count](part, labels)
+                for index, (part, labels) in enumerate(zip(latents, conditions, strict=True))
+                if len(part)
+            ]
+        )

@@ -16,7 +16,7 @@ SHAPE = (3, 16, 16)
 
 
 def lsgan():
-    return Objective(LeastSquares(0.0, 1.0, 1.0), {}, {}, critic_steps=1)
+    return Objective(LeastSquares(0.0, 1.0, 1.0), None, {}, {}, 1, None, {})
 
 
 def make(objective=None, pool_size=3, shape=SHAPE, blocks=1, seed=0, **weights):
@@ -126,7 +126,9 @@ def test_the_discriminators_move_leaves_the_translators_alone():
 
 
 def test_a_penalty_and_several_critic_steps(play):
-    objective = Objective(Wasserstein(), {"gradient_penalty": GradientPenalty(10.0, 1.0, "sample")}, {}, critic_steps=3)
+    objective = Objective(
+        Wasserstein(), None, {"gradient_penalty": GradientPenalty(10.0, 1.0, "sample")}, {}, 3, None, {}
+    )
     game = make(objective)
     moves = [list(move) for move in game.play(iter(squares, None))]
     assert moves == [["generator"], ["discriminator"], ["discriminator"], ["discriminator"]]

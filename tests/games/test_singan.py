@@ -34,7 +34,9 @@ def make_game(image=None, width=4, min_size=16, scales_per_width=4) -> SinGAN:
     return SinGAN(
         generator=partial(Generator, layers=5, norm="batch", channels=3),
         discriminator=partial(Discriminator, layers=5, norm="batch", channels=3),
-        objective=Objective(Wasserstein(), {"gradient_penalty": GradientPenalty(0.1, 1.0, "channels")}, {}, 3),
+        objective=Objective(
+            Wasserstein(), None, {"gradient_penalty": GradientPenalty(0.1, 1.0, "channels")}, {}, 3, None, {}
+        ),
         width=width,
         max_width=2 * width,
         scales_per_width=scales_per_width,

@@ -144,7 +144,7 @@ def test_objective_adds_its_terms():
         def forward(self, comparison):
             return torch.tensor(7.0)
 
-    objective = Objective(Wasserstein(), {"extra": Constant()}, {}, 2)
+    objective = Objective(Wasserstein(), None, {"extra": Constant()}, {}, 2, None, {})
     comparison = Comparison(Linear(), torch.ones(3, 2), torch.zeros(3, 2))
     assert {name: value.item() for name, value in objective.discriminator_terms(comparison).items()} == {
         "real": -2.0,
@@ -156,4 +156,4 @@ def test_objective_adds_its_terms():
 
 def test_objective_refuses_no_critic_steps():
     with pytest.raises(ValueError, match="critic_steps must be at least 1"):
-        Objective(Wasserstein(), {}, {}, 0)
+        Objective(Wasserstein(), None, {}, {}, 0, None, {})

@@ -1,0 +1,1 @@
+"""What samples pass through before a discriminator sees them. One file per augmentation."""

@@ -1,0 +1,1 @@
+"""Scores divided by the discriminator's own slope. One file per normaliser."""

@@ -1,0 +1,43 @@
+"""What a normaliser of scores is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ganrun.core.types import DiscriminatorOutput
+from ganrun.losses.base import exact
+
+
+class Normaliser(nn.Module):
+    """Replaces the score ``D(x)`` by a function of it and of ``‖∇D(x)‖``, in both players' losses.
+
+    The norm is part of the graph: both players' moves are differentiated twice, which costs about as much again.
+    The bound on the slope holds where D is piecewise linear (ReLU, LeakyReLU, average pooling).
+    """
+
+    requires: tuple[str, ...] = ()
+    forbids: tuple[str, ...] = ("batch_norm", "coupled_samples", "patch_scores")
+
+    def formula(self, score: Tensor, slope: Tensor) -> Tensor:
+        """The normalised score.
+
+        Args:
+            score: D(x), ``[B]``.
+            slope: ``‖∇D(x)‖`` over all dimensions of a sample, ``[B]``.
+        """
+        raise NotImplementedError
+
+    def forward(self, discriminator: Callable[[Tensor], DiscriminatorOutput], samples: Tensor) -> DiscriminatorOutput:
+        """The discriminator's output for ``samples`` ``[B, ...]`` with its score normalised."""
+        graph = torch.is_grad_enabled()
+        with torch.enable_grad():
+            if not samples.requires_grad:
+                samples = samples.detach().requires_grad_()
+            output = discriminator(samples)
+            score = exact(output.score)
+            (gradient,) = torch.autograd.grad(score.sum(), samples, create_graph=graph)
+            normalised = self.formula(score, torch.linalg.vector_norm(exact(gradient).flatten(1), dim=1))
+        return output._replace(scores=(normalised if graph else normalised.detach(),))
