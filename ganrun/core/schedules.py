@@ -15,16 +15,22 @@ def constant() -> Schedule:
     return lambda progress: 1.0
 
 
-def linear(begin: Fraction, final: NonNegative) -> Schedule:
-    """1 until ``begin``, then a straight line to ``final`` at the end of the stage.
+def linear(begin: Fraction, end: Fraction, final: NonNegative) -> Schedule:
+    """1 until ``begin``, then a straight line to ``final`` at ``end``, and ``final`` from there on.
 
     Args:
         begin: progress in [0, 1] at which the decay begins.
-        final: factor at progress 1.
+        end: progress in [0, 1] at which it ends.
+        final: factor at ``end``.
+
+    Raises:
+        ValueError: ``end`` is before ``begin``.
     """
+    if end < begin:
+        raise ValueError(f"a schedule cannot end at {end} before it begins at {begin}")
 
     def factor(progress: float) -> float:
-        done = max(0.0, progress - begin) / max(1.0 - begin, 1e-12)
+        done = max(0.0, progress - begin) / max(end - begin, 1e-12)
         return 1.0 + (final - 1.0) * min(done, 1.0)
 
     return factor
