@@ -16,13 +16,11 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ganrun.core.types import START, DiscriminatorOutput, Terms
-from ganrun.demos.base import Demonstration
-from ganrun.losses.base import AdversarialLoss, Comparison, Term
-from ganrun.losses.minimax import Minimax
-from ganrun.losses.nonsaturating import NonSaturating
+from ganrun.demos.base import MMGAN, NSGAN, WGAN, Demonstration, objective_of, total
+from ganrun.losses.base import Comparison
 from ganrun.losses.objective import Objective
 from ganrun.losses.terms.gradient_penalty import GradientPenalty
-from ganrun.losses.wasserstein import Wasserstein
+from ganrun.losses.terms.r1 import R1
 from ganrun.sampling.pictures import BLACK, BLUE, VERMILION, Pixels, rasterise
 
 BEGIN = (1.0, -1.0)  # θ, ψ
@@ -70,21 +68,18 @@ class Variant(NamedTuple):
 
 def variants() -> list[Variant]:
     """What the picture compares: no penalty above, a remedy below."""
-    r1 = GradientPenalty(GAMMA / 2, 0.0, "sample")  # D is linear: its gradient at the real point is that anywhere
+    r1 = R1(GAMMA)
+    penalty = GradientPenalty(LAMBDA, target=1.0, side="two", points="lines", norm_over="sample")
     return [
-        Variant("MMGAN", _objective(Minimax())),
-        Variant("NSGAN", _objective(NonSaturating())),
-        Variant("WGAN", _objective(Wasserstein())),
-        Variant(f"WGAN, clipped to ±{CLIP:g}", _objective(Wasserstein()), clip=CLIP),
-        Variant(f"MMGAN + R1, γ = {GAMMA}", _objective(Minimax(), r1)),
-        Variant(f"NSGAN + R1, γ = {GAMMA}", _objective(NonSaturating(), r1)),
-        Variant(f"WGAN + R1, γ = {GAMMA}", _objective(Wasserstein(), r1)),
-        Variant(f"WGAN-GP, λ = {LAMBDA}", _objective(Wasserstein(), GradientPenalty(LAMBDA, 1.0, "sample"))),
+        Variant("MMGAN", objective_of(MMGAN, None)),
+        Variant("NSGAN", objective_of(NSGAN, None)),
+        Variant("WGAN", objective_of(WGAN, None)),
+        Variant(f"WGAN, clipped to ±{CLIP:g}", objective_of(WGAN, None), clip=CLIP),
+        Variant(f"MMGAN + R1, γ = {GAMMA}", objective_of(MMGAN, r1)),
+        Variant(f"NSGAN + R1, γ = {GAMMA}", objective_of(NSGAN, r1)),
+        Variant(f"WGAN + R1, γ = {GAMMA}", objective_of(WGAN, r1)),
+        Variant(f"WGAN-GP, λ = {LAMBDA}", objective_of(WGAN, penalty)),
     ]
-
-
-def _objective(loss: AdversarialLoss, penalty: Term | None = None) -> Objective:
-    return Objective(loss, None, {"penalty": penalty} if penalty else {}, {}, 1, None, {})
 
 
 def generator_rate(objective: Objective, theta: Tensor, psi: Tensor) -> Tensor:
@@ -104,7 +99,7 @@ def _compare(objective: Objective, theta: Tensor, psi: Tensor) -> Comparison:
 
 
 def _descent(terms: Terms, variable: Tensor) -> Tensor:
-    (gradient,) = torch.autograd.grad(torch.stack(list(terms.values())).sum(), variable)
+    (gradient,) = torch.autograd.grad(total(terms), variable)
     return -len(variable) * gradient  # losses are means over the games
 
 

@@ -13,18 +13,13 @@ from typing import NamedTuple
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 
-from ganrun.core.types import START, Terms
-from ganrun.demos.base import Demonstration
+from ganrun.core.types import START, DiscriminatorOutput
+from ganrun.demos.base import MMGAN, NSGAN, WGAN, Demonstration, objective_of, total
 from ganrun.losses.base import AdversarialLoss, Comparison, Term
-from ganrun.losses.minimax import Minimax
-from ganrun.losses.nonsaturating import NonSaturating
-from ganrun.losses.objective import Objective
 from ganrun.losses.terms.gradient_penalty import GradientPenalty
-from ganrun.losses.wasserstein import Wasserstein
 from ganrun.metrics.wasserstein import matched_distance
-from ganrun.networks.mlp import Discriminator
 from ganrun.sampling.pictures import BLACK, BLUE, GREEN, ORANGE, VERMILION, Pixels, rasterise
 
 THETAS = (-1.0, -0.8, -0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -68,6 +63,22 @@ def batch_distances(theta: float, count: int) -> tuple[float, float]:
     return matched_distance(real, real + torch.tensor([theta, 0.0])), matched_distance(real, other)
 
 
+class Network(nn.Module):
+    """Two hidden layers of 64 units.
+
+    Shapes: ``[B, 2]`` -> scores ``[B]``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        hidden = (nn.Linear(2, 64), nn.LeakyReLU(0.2), nn.Linear(64, 64), nn.LeakyReLU(0.2))
+        self.layers = nn.Sequential(*hidden, nn.Linear(64, 1))
+
+    def forward(self, samples: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        """Raw scores."""
+        return DiscriminatorOutput(scores=(self.layers(samples)[:, 0],))
+
+
 class Look(NamedTuple):
     """A discriminator at one moment of its training, before one θ.
 
@@ -92,38 +103,33 @@ def watch(
 ) -> list[Look]:
     """Train a discriminator against a generator that stays where it is, and look at it at every one of the STAGES."""
     torch.manual_seed(SEED)
-    objective = Objective(discriminator_loss, None, {"penalty": penalty} if penalty else {}, {}, 1, None, {})
-    discriminator = Discriminator((64, 64), "leaky_relu", conditional=False, shape=(2,), classes=0)
+    objective, discriminator = objective_of(discriminator_loss, penalty), Network()
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=3e-3, betas=(0.5, 0.9))
 
     def compare(fake: Tensor) -> Comparison:
         return objective.compare(discriminator, line(0.0, len(fake)), fake, None, START)
 
     def look() -> Look:
-        value = -_sum(discriminator_loss.discriminator_terms(compare(line(theta, 4096)))).item()
+        value = -total(discriminator_loss.discriminator_terms(compare(line(theta, 4096)))).item()
         where = torch.tensor(theta, requires_grad=True)
-        losses = [_sum(loss.generator_terms(compare(line(where, 4096)))) for loss in generator_losses]
+        losses = [total(loss.generator_terms(compare(line(where, 4096)))) for loss in generator_losses]
         return Look(value, tuple(-torch.autograd.grad(loss, where)[0].item() for loss in losses))
 
     looks = []
     for step in range(1, max(STAGES) + 1):
         optimizer.zero_grad()
-        _sum(objective.discriminator_terms(compare(line(theta, POINTS)))).backward()
+        total(objective.discriminator_terms(compare(line(theta, POINTS)))).backward()
         optimizer.step()
         if step in STAGES:
             looks.append(look())
     return looks
 
 
-def _sum(terms: Terms) -> Tensor:
-    return torch.stack(list(terms.values())).sum()
-
-
 def demonstrate() -> Demonstration:
     """Train a discriminator and a critic for every θ."""
-    classifiers = {theta: watch(NonSaturating(), None, (Minimax(), NonSaturating()), theta) for theta in THETAS}
-    penalty = GradientPenalty(LAMBDA, 1.0, "sample")
-    critics = {theta: watch(Wasserstein(), penalty, (Wasserstein(),), theta) for theta in THETAS}
+    classifiers = {theta: watch(NSGAN, None, (MMGAN, NSGAN), theta) for theta in THETAS}
+    penalty = GradientPenalty(LAMBDA, target=1.0, side="two", points="lines", norm_over="sample")
+    critics = {theta: watch(WGAN, penalty, (WGAN,), theta) for theta in THETAS}
     matched = {theta: batch_distances(theta, POINTS) for theta in THETAS}
     rows = []
     for theta in THETAS:

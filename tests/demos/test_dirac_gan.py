@@ -8,26 +8,20 @@ import pytest
 import torch
 
 from ganrun.demos import dirac_gan
+from ganrun.demos.base import MMGAN, NSGAN, WGAN, objective_of
 from ganrun.demos.dirac_gan import BEGIN, Variant, discriminator_rate, eigenvalues, generator_rate, trajectory
-from ganrun.losses.minimax import Minimax
-from ganrun.losses.nonsaturating import NonSaturating
-from ganrun.losses.objective import Objective
 from ganrun.losses.terms.gradient_penalty import GradientPenalty
-from ganrun.losses.wasserstein import Wasserstein
-
-
-def objective(loss, gamma=0.0):
-    return Objective(loss, None, {"r1": GradientPenalty(gamma / 2, 0.0, "sample")}, {}, 1, None, {})
+from ganrun.losses.terms.r1 import R1
 
 
 def test_field_in_closed_form():
     """θ' = -ψ h'(ψθ) and ψ' = θ h'(ψθ) - γψ with h'(t) = 1 / (1 + exp(t)), the paper's ψ."""
     theta, psi = torch.randn(2, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     slope = torch.sigmoid(-psi * theta)
-    game = objective(Minimax(), gamma=0.7)
+    game = objective_of(MMGAN, R1(0.7))
     assert torch.allclose(generator_rate(game, theta, -psi), -psi * slope)
     assert torch.allclose(-discriminator_rate(game, theta, -psi), theta * slope - 0.7 * psi)
-    assert torch.allclose(generator_rate(objective(NonSaturating()), theta, -psi), -psi * torch.sigmoid(psi * theta))
+    assert torch.allclose(generator_rate(objective_of(NSGAN, None), theta, -psi), -psi * torch.sigmoid(psi * theta))
 
 
 @pytest.mark.parametrize(
@@ -40,24 +34,23 @@ def test_field_in_closed_form():
     ],
 )
 def test_eigenvalues_of_the_flow(gamma, expected):
-    for loss in (Minimax(), NonSaturating()):  # the same near the equilibrium
-        assert eigenvalues(objective(loss, gamma)) == pytest.approx(expected, abs=1e-4)
+    for loss in (MMGAN, NSGAN):  # the same near the equilibrium
+        assert eigenvalues(objective_of(loss, R1(gamma))) == pytest.approx(expected, abs=1e-4)
 
 
 def test_eigenvalues_of_wgan():
-    assert eigenvalues(objective(Wasserstein())) == pytest.approx([1j, -1j], abs=1e-8)
-    assert eigenvalues(objective(Wasserstein(), 0.3)) == pytest.approx(
+    assert eigenvalues(objective_of(WGAN, None)) == pytest.approx([1j, -1j], abs=1e-8)
+    assert eigenvalues(objective_of(WGAN, R1(0.3))) == pytest.approx(
         [-0.15 + 1j * math.sqrt(1 - 0.15**2), -0.15 - 1j * math.sqrt(1 - 0.15**2)], abs=1e-6
     )
-    kinked = Objective(Wasserstein(), None, {"gp": GradientPenalty(0.25, 1.0, "sample")}, {}, 1, None, {})
-    assert eigenvalues(kinked) is None
+    assert eigenvalues(objective_of(WGAN, GradientPenalty(0.25, 1.0, "two", "lines", "sample"))) is None
 
 
 @pytest.mark.parametrize(
     ("gamma", "alternating", "radius"), [(0.0, False, 1.00498756211), (0.0, True, 1.0), (1.0, False, 0.9)]
 )
 def test_spectral_radius_of_one_step(gamma, alternating, radius):
-    game, near = Variant("", objective(Minimax(), gamma)), 1e-6
+    game, near = Variant("", objective_of(MMGAN, R1(gamma))), 1e-6
     columns = [trajectory(game, alternating, 1, 0.2, begin)[-1] / near for begin in ((near, 0.0), (0.0, near))]
     moduli = torch.linalg.eigvals(torch.stack(columns, dim=1)).abs()
     assert moduli.max() == pytest.approx(radius, abs=1e-4)
@@ -68,17 +61,17 @@ def test_spectral_radius_of_one_step(gamma, alternating, radius):
 @pytest.mark.parametrize(
     ("loss", "gamma", "theta", "psi"),
     [
-        (Minimax, 0.0, 2.23595688008, 0.281271353297),
-        (Minimax, 0.3, 0.000722948973435, -0.000568297647354),
-        (NonSaturating, 0.0, 0.412704661633, 0.318164666842),
-        (NonSaturating, 0.3, 0.000861217200583, 7.07749196685e-05),
-        (Wasserstein, 0.0, 15.9595071414, 5.90251443611),
-        (Wasserstein, 0.3, 0.00755281609551, 0.00487180686983),
-        (Wasserstein, 1.0, -2.74284193792e-11, 3.87489655667e-11),
+        (MMGAN, 0.0, 2.23595688008, 0.281271353297),
+        (MMGAN, 0.3, 0.000722948973435, -0.000568297647354),
+        (NSGAN, 0.0, 0.412704661633, 0.318164666842),
+        (NSGAN, 0.3, 0.000861217200583, 7.07749196685e-05),
+        (WGAN, 0.0, 15.9595071414, 5.90251443611),
+        (WGAN, 0.3, 0.00755281609551, 0.00487180686983),
+        (WGAN, 1.0, -2.74284193792e-11, 3.87489655667e-11),
     ],
 )
 def test_five_hundred_simultaneous_steps(loss, gamma, theta, psi):
-    end = trajectory(Variant("", objective(loss(), gamma)), False, 500, 0.1, (1.0, -1.0))[-1]
+    end = trajectory(Variant("", objective_of(loss, R1(gamma))), False, 500, 0.1, (1.0, -1.0))[-1]
     assert end.tolist() == pytest.approx([theta, -psi], rel=1e-8)
 
 

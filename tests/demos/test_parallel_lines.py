@@ -6,11 +6,9 @@ import pytest
 import torch
 
 from ganrun.demos import parallel_lines
+from ganrun.demos.base import MMGAN, NSGAN, WGAN
 from ganrun.demos.parallel_lines import LAMBDA, Look, batch_distances, certificate, overestimate, truth, watch
-from ganrun.losses.minimax import Minimax
-from ganrun.losses.nonsaturating import NonSaturating
 from ganrun.losses.terms.gradient_penalty import GradientPenalty
-from ganrun.losses.wasserstein import Wasserstein
 from ganrun.metrics.wasserstein import matched_distance
 
 
@@ -57,19 +55,19 @@ def test_overestimate_of_the_penalised_critic():
 
 @pytest.mark.parametrize("theta", [-0.8, 0.5])
 def test_trained_discriminators(theta):
-    early, *_, late = watch(NonSaturating(), None, (Minimax(), NonSaturating()), theta)
+    early, *_, late = watch(NSGAN, None, (MMGAN, NSGAN), theta)
     assert certificate(early) < certificate(late)
     assert math.log(2) - 0.02 < certificate(late) <= math.log(2)
     minimax, nonsaturating = (pull * math.copysign(1, -theta) for pull in late.pulls)  # towards 0 is positive
     assert 0 <= minimax < 0.01
     assert nonsaturating > 5
-    critic = watch(Wasserstein(), GradientPenalty(LAMBDA, 1.0, "sample"), (Wasserstein(),), theta)[-1]
+    critic = watch(WGAN, GradientPenalty(LAMBDA, 1.0, "two", "lines", "sample"), (WGAN,), theta)[-1]
     assert critic.value == pytest.approx(overestimate(theta), abs=0.07)
     assert critic.pulls[0] * math.copysign(1, -theta) == pytest.approx(1, abs=0.12)
 
 
 def test_nothing_can_be_told_from_lines_that_coincide():
-    look = watch(NonSaturating(), None, (Minimax(),), 0.0)[-1]
+    look = watch(NSGAN, None, (MMGAN,), 0.0)[-1]
     assert certificate(look) == pytest.approx(0, abs=0.005)
 
 

@@ -74,8 +74,8 @@ PLACES = torch.tensor([[0.0, 0.0], [0.2, 0.1], [-1.0, 1.0]])
     ("loss", "factor"),
     [
         (Wasserstein(), torch.ones_like),
-        (NonSaturating(), lambda score: torch.sigmoid(-score)),
-        (Minimax(), lambda score: torch.sigmoid(score)),
+        (NonSaturating(1.0, 0.0, 0.0), lambda score: torch.sigmoid(-score)),
+        (Minimax(1.0, 0.0, 0.0), lambda score: torch.sigmoid(score)),
     ],
     ids=["wasserstein", "nonsaturating", "minimax"],
 )
@@ -105,7 +105,7 @@ def test_a_loss_that_does_not_look_at_fakes_has_no_force():
 
 
 def test_picture_of_a_game_leaves_the_game_as_it_was():
-    made = game(NonSaturating()).eval()
+    made = game(NonSaturating(1.0, 0.0, 0.0)).eval()
     before = {name: value.clone() for name, value in made.state_dict().items()}
     with torch.no_grad():
         pictures = made.pictures(type("Examples", (), {"real": REAL}), 50)
