@@ -52,7 +52,7 @@ def test_constructor_arguments_are_read_from_the_source():
     parameters = describe("ganrun.networks.mlp.Discriminator").parameters
     assert list(parameters) == ["widths", "activation", "conditional", "shape", "classes"]
     assert all(parameter.required for parameter in parameters.values())
-    assert list(describe("ganrun.core.schedules.cosine").parameters) == ["begin", "final"]
+    assert list(describe("ganrun.core.schedules.cosine").parameters) == ["begin", "end", "final"]
 
 
 def test_a_class_without_constructor_takes_that_of_its_base():
