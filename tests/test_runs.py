@@ -28,10 +28,31 @@ from ganrun.engine.checkpoint import read_checkpoint
 from ganrun.engine.logbook import Logbook
 
 CONF = conf_folder()
+RESNET = [
+    *("model.generator.widths.32=[4,4,4,4]", "model.discriminator.widths.32=[4,4,4,4]", "model.latent.size=8"),
+]
 SMALL = {
     "dcgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "dcgan_small": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "cgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "acgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "ebgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "resnet": [
+        *("model.generator.width=4", "model.generator.max_width=8", "model.discriminator.width=4"),
+        *("model.discriminator.max_width=8", "model.latent.size=8"),
+    ],
+    "sngan": RESNET,
+    "cgan_projection": RESNET,
+    "wgan_gp_resnet": RESNET,
+    "wgan_gp_resnet64": [
+        *("dataset.size=64", "model.generator.widths.64=[4,4,4,4,4]", "model.discriminator.widths.64=[4,4,4,4,4]"),
+        "model.latent.size=8",
+    ],
+    "sngan_cnn": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "r3gan": [
+        *("model.generator.widths.32=[4,4,4,4]", "model.generator.group_width=4", "model.generator.blocks=1"),
+        *("model.discriminator.group_width=4", "model.discriminator.blocks=1", "model.latent.size=8"),
+    ],
     "mlp": ["model.generator.widths=[16,16]", "model.discriminator.widths=[16]"],
     "toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16]"],
     "infogan": [

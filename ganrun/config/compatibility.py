@@ -152,6 +152,11 @@ def warnings(config: dict[str, Any]) -> list[str]:
     betas = _at(config, "optimizer", "discriminator", "betas")
     if "weight_clipping" in provided and isinstance(betas, list) and betas[0]:
         lines.append("weight clipping with momentum is known to be unstable: optimizer=rmsprop, or betas=[0.0,0.9]")
+    accumulate = _at(config, "trainer", "accumulate")
+    if isinstance(accumulate, int) and accumulate > 1:
+        for trait in ("batch_norm", "coupled_samples", "pairwise"):
+            if trait in provided:
+                lines.append(f"trainer.accumulate={accumulate}: {provided[trait]} sees one micro-batch at a time")
     if "spectral_norm" in provided and penalties:
         lines.append(f"spectral normalisation and {penalties[0]} both act on the critic's slope; one is usually enough")
     return lines

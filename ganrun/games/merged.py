@@ -57,6 +57,7 @@ class MergedGame(AdversarialGame):
         detached = self.compare(batch.real, fake.detach(), condition)
         with cached():
             terms = self.objective.discriminator_terms(detached)
+            attached.real_output = detached.real_output  # what comes of the reals cancels as well
             mine = self.objective.generator_terms(attached)
             shadow = self.objective.generator_terms(detached)
         for name, term in mine.items():

@@ -60,9 +60,12 @@ def test_a_class_without_constructor_takes_that_of_its_base():
 
 
 def test_traits_are_inherited():
-    assert describe("ganrun.losses.terms.gradient_penalty.GradientPenalty").trait("forbids") == ("batch_norm",)
+    assert describe("ganrun.losses.terms.gradient_penalty.GradientPenalty").trait("forbids") == (
+        "batch_norm",
+        "coupled_samples",
+    )
     assert describe("ganrun.games.adversarial.AdversarialGame").trait("provides") == ("samples",)
-    assert describe("ganrun.losses.hinge.Hinge").trait("forbids") is None
+    assert describe("ganrun.losses.hinge.Hinge").trait("forbids") == ()
 
 
 @pytest.fixture
