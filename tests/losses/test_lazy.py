@@ -44,5 +44,5 @@ def test_both_tell_their_term_whose_weights_it_is_about():
             self.seen = network
 
     inner, network = Attached(), torch.nn.Linear(1, 1)
-    Lazy(Scheduled(inner, linear(0.0, 0.0)), 2).attach(network)
+    Lazy(Scheduled(inner, linear(0.0, 1.0, 0.0)), 2).attach(network)
     assert inner.seen is network
