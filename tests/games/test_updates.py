@@ -117,7 +117,7 @@ def separately(game: AdversarialGame) -> tuple[list[Tensor], list[Tensor]]:
         (objective(Wasserstein(), {"penalty": GradientPenalty(10.0, 1.0, "two", "lines", "sample")}), {}),
         (objective(generator_terms={"matching": FeatureMatching(1.0, "l2")}), {}),
         (objective(Relativistic()), {}),
-        (objective(Relativistic(), top_k=linear(0.0, 0.5)), {}),
+        (objective(Relativistic(), top_k=linear(0.0, 1.0, 0.5)), {}),
     ],
     ids=["plain", "batch_norm", "spectral_norm", "gradient_penalty", "feature_matching", "relativistic", "top_k"],
 )
@@ -213,7 +213,7 @@ class FirstColumn(nn.Module):
 @pytest.mark.parametrize(("progress", "value"), [(0.0, -1.5), (0.5, -2.0), (1.0, -2.5)])
 def test_generator_learns_from_its_best_fakes(progress, value):
     """The share falls from 1 to 1/2; the discriminator sees all."""
-    given = objective(Wasserstein(), top_k=linear(0.0, 0.5))
+    given = objective(Wasserstein(), top_k=linear(0.0, 1.0, 0.5))
     fake = torch.tensor([[0.0], [3.0], [2.0], [1.0]], requires_grad=True)
     comparison = given.compare(FirstColumn(), torch.zeros(4, 1), fake, None, Moment(0, progress))
     loss = given.generator_terms(comparison)["adversarial"]
@@ -224,7 +224,7 @@ def test_generator_learns_from_its_best_fakes(progress, value):
 
 
 def test_one_fake_is_always_left():
-    given = objective(Wasserstein(), top_k=linear(0.0, 0.0))
+    given = objective(Wasserstein(), top_k=linear(0.0, 1.0, 0.0))
     fake = torch.tensor([[0.0], [3.0]], requires_grad=True)
     comparison = given.compare(FirstColumn(), torch.zeros(2, 1), fake, None, Moment(0, 1.0))
     assert given.generator_terms(comparison)["adversarial"].item() == -3.0
