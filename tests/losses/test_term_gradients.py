@@ -39,7 +39,7 @@ PENALTIES: dict[str, Callable[[], Term]] = {
     "dragan": lambda: Dragan(10.0, 1.0, 0.5),
     "wasserstein_divergence": lambda: WassersteinDivergence(2.0, 6.0, "lines"),
     "lazy": lambda: Lazy(R1(10.0), 4),
-    "scheduled": lambda: Scheduled(R1(10.0), linear(0.0, 0.5)),
+    "scheduled": lambda: Scheduled(R1(10.0), linear(0.0, 1.0, 0.5)),
 }
 TERMS = PENALTIES | {
     "lecam": lambda: LeCam(0.3, "relu", 0.9, 0),
