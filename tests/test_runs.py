@@ -213,6 +213,22 @@ def test_every_game_resumes_exactly(tmp_path, game_overrides, model):
         assert same(result(play(parts, *overrides, "trainer.steps=4")), result(whole))
 
 
+def test_terms_with_a_memory_resume_exactly(tmp_path, game_overrides):
+    terms = "technique=[lecam,historical_averaging,lazy_r1]"
+    start = "loss.discriminator_terms.lecam.start_step=1"
+    overrides = [*game_overrides("mlp"), terms, start, "trainer.checkpoint_every_steps=3", "trainer.keep_checkpoints=9"]
+    whole = play(tmp_path / "whole", *overrides, "trainer.steps=6")
+    name = "step_00000003.pt"
+    for forget in (None, "total_real", "mean_0"):
+        parts = tmp_path / str(forget)
+        (parts / "checkpoints").mkdir(parents=True)
+        state = read_checkpoint(tmp_path / "whole" / "checkpoints" / name)
+        if forget is not None:
+            drop(state, forget)
+        torch.save(state, parts / "checkpoints" / name)
+        assert same(result(play(parts, *overrides, "trainer.steps=6")), result(whole)) == (forget is None)
+
+
 def drop(state: dict[str, Any], name: str) -> None:
     for key, value in state["game"].items():
         if name in key:
