@@ -28,8 +28,9 @@ from ganrun.engine.checkpoint import read_checkpoint
 from ganrun.engine.logbook import Logbook
 
 CONF = conf_folder()
-RESNET = [
-    *("model.generator.widths.32=[4,4,4,4]", "model.discriminator.widths.32=[4,4,4,4]", "model.latent.size=8"),
+RESNET = [  # for a size of 8 pixels, which has no published layout
+    *("dataset.size=8", "+model.generator.widths.8=[4,4]", "+model.discriminator.widths.8=[4,4]"),
+    *("+model.discriminator.halvings.8=1", "model.latent.size=8"),
 ]
 SMALL = {
     "dcgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
@@ -44,14 +45,11 @@ SMALL = {
     "sngan": RESNET,
     "cgan_projection": RESNET,
     "wgan_gp_resnet": RESNET,
-    "wgan_gp_resnet64": [
-        *("dataset.size=64", "model.generator.widths.64=[4,4,4,4,4]", "model.discriminator.widths.64=[4,4,4,4,4]"),
-        "model.latent.size=8",
-    ],
+    "wgan_gp_resnet64": RESNET,
     "sngan_cnn": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "r3gan": [
-        *("model.generator.widths.32=[4,4,4,4]", "model.generator.group_width=4", "model.generator.blocks=1"),
-        *("model.discriminator.group_width=4", "model.discriminator.blocks=1", "model.latent.size=8"),
+        *("dataset.size=8", "+model.generator.widths.8=[4,4]", "model.latent.size=8"),
+        *("model.generator.group_width=4", "model.discriminator.group_width=4"),
     ],
     "mlp": ["model.generator.widths=[16,16]", "model.discriminator.widths=[16]"],
     "toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16]"],
