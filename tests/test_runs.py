@@ -187,7 +187,9 @@ def test_every_recipe_plays(tmp_path, game_overrides, experiment):
     """With the recipe's own numbers, but for the size of its networks and its data."""
     path = CONF / "experiment" / f"{experiment}.yaml"
     assert f"ganrun experiment={experiment}" in path.read_text()  # the header names the command
-    model = experiment.split("_")[0]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        choices = compose("config", [f"experiment={experiment}"], return_hydra_config=True).hydra.runtime.choices
+    model = choices["model"]
     data = [override for override in game_overrides(model) if not override.startswith("model=")]
     assert play(tmp_path, f"experiment={experiment}", *data, "trainer.steps=2")["step"] >= 2
 
