@@ -24,6 +24,7 @@ def needed(choice: str) -> list[str]:
     """Choices without which ``choice`` rightly does not fit."""
     return {
         "evaluation=points": ["dataset=ring"],
+        "loss=ebgan": ["model=ebgan"],
         "model=toy": ["dataset=ring"],
         "model=cyclegan": ["dataset=unpaired"],
         "model=singan": ["dataset=single_image"],

@@ -96,7 +96,7 @@ def test_a_discriminator_without_code_head_is_refused():
 
 def test_plays_with_a_gradient_penalty(play):
     objective = Objective(
-        Wasserstein(), None, {"gradient_penalty": GradientPenalty(10.0, 1.0, "sample")}, {}, 2, None, {}
+        Wasserstein(), None, {"gradient_penalty": GradientPenalty(10.0, 1.0, "two", "lines", "sample")}, {}, 2, None, {}
     )
     game = make(norm="none", objective=objective)
     play(game, lambda: coloured_squares(count=8), range(2))
