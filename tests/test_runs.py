@@ -28,10 +28,29 @@ from ganrun.engine.checkpoint import read_checkpoint
 from ganrun.engine.logbook import Logbook
 
 CONF = conf_folder()
+RESNET = [  # for a size of 8 pixels, which has no published layout
+    *("dataset.size=8", "+model.generator.widths.8=[4,4]", "+model.discriminator.widths.8=[4,4]"),
+    *("+model.discriminator.halvings.8=1", "model.latent.size=8"),
+]
 SMALL = {
     "dcgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "dcgan_small": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "cgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "acgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "ebgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "resnet": [
+        *("model.generator.width=4", "model.generator.max_width=8", "model.discriminator.width=4"),
+        *("model.discriminator.max_width=8", "model.latent.size=8"),
+    ],
+    "sngan": RESNET,
+    "cgan_projection": RESNET,
+    "wgan_gp_resnet": RESNET,
+    "wgan_gp_resnet64": RESNET,
+    "sngan_cnn": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "r3gan": [
+        *("dataset.size=8", "+model.generator.widths.8=[4,4]", "model.latent.size=8"),
+        *("model.generator.group_width=4", "model.discriminator.group_width=4"),
+    ],
     "mlp": ["model.generator.widths=[16,16]", "model.discriminator.widths=[16]"],
     "toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16]"],
     "infogan": [

@@ -61,6 +61,10 @@ REQUIRED = {
         "{node} needs a discriminator whose score is an energy, as autoencoders have",
         "Use model=ebgan.",
     ),
+    "conditional": (
+        "{node} needs a model that is given labels",
+        "Use model.conditional=true, or technique=[conditional].",
+    ),
     "class_logits": (
         "{node} needs a discriminator with a classifier",
         "Use model=acgan, or model.conditional=true with model.discriminator.conditioning=classifier.",
@@ -152,6 +156,11 @@ def warnings(config: dict[str, Any]) -> list[str]:
     betas = _at(config, "optimizer", "discriminator", "betas")
     if "weight_clipping" in provided and isinstance(betas, list) and betas[0]:
         lines.append("weight clipping with momentum is known to be unstable: optimizer=rmsprop, or betas=[0.0,0.9]")
+    accumulate = _at(config, "trainer", "accumulate")
+    if isinstance(accumulate, int) and accumulate > 1:
+        for trait in ("batch_norm", "coupled_samples", "pairwise"):
+            if trait in provided:
+                lines.append(f"trainer.accumulate={accumulate}: {provided[trait]} sees one micro-batch at a time")
     if "spectral_norm" in provided and penalties:
         lines.append(f"spectral normalisation and {penalties[0]} both act on the critic's slope; one is usually enough")
     return lines
@@ -168,8 +177,9 @@ def _provided(config: dict[str, Any]) -> dict[str, str]:
             if node.values.get(key) == value:
                 provided[trait] = f"{node.path}.{key}"
         if node.values.get("conditional") is True:
-            trait = CONDITIONING.get(str(node.values.get("conditioning")), "conditional")
-            provided[trait] = f"{node.path}.conditioning"
+            provided["conditional"] = f"{node.path}.conditional"
+            brings = CONDITIONING.get(str(node.values.get("conditioning")), "conditional")
+            provided.setdefault(brings, f"{node.path}.conditioning")
     if _at(config, "player", "discriminator", "weight_clip") is not None:
         provided["weight_clipping"] = "player.discriminator.weight_clip"
     if _at(config, "trainer", "batch_size") == 1:  # a sample alone has no others to mix with

@@ -22,7 +22,7 @@ INJECTED = {
 }
 """Arguments that the program fills in, by section of the configuration."""
 
-CONTROLS = {"_target_", "_partial_", "_copies_"}
+CONTROLS = {"_target_", "_partial_", "_copies_", "_shorthand_"}
 """Keys of a component that are not arguments."""
 
 
@@ -34,6 +34,11 @@ class UnknownKey(Problem):
 @dataclass(frozen=True)
 class MissingKey(Problem):
     """A key that something reads and that is not there."""
+
+
+def controls(node: dict[str, Any]) -> set[str]:
+    """Keys of a component that are not arguments; ``_shorthand_`` lists some that are there to be interpolated."""
+    return CONTROLS | set(node.get("_shorthand_", ()))
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -156,7 +161,7 @@ def _check_fields(node: dict[str, Any], target: Target, path: str) -> Iterator[P
     known = [name for name in parameters if name not in injected]
     owner = target.path if is_component else path or "the configuration"
     for key in node:
-        if key not in parameters and not (is_component and key in CONTROLS):
+        if key not in parameters and not (is_component and key in controls(node)):
             remedy = did_you_mean(str(key), known) or f"It has: {listing(known)}."
             yield UnknownKey(f"{prefix}{key}", f"{owner} has no {str(key)!r}", remedy)
     for name, parameter in parameters.items():

@@ -122,13 +122,31 @@ def average(formula: Callable[[Tensor], Tensor], scores: tuple[Tensor, ...]) -> 
     return torch.stack([formula(exact(score)).mean() for score in scores]).mean()
 
 
+def average_of_both(
+    formula: Callable[[Tensor, Tensor], Tensor], real_scores: tuple[Tensor, ...], fake_scores: tuple[Tensor, ...]
+) -> Tensor:
+    """As :func:`average`, for a formula of the real and the fake score map of one scale."""
+    pairs = zip(real_scores, fake_scores, strict=True)
+    return torch.stack([formula(exact(real), exact(fake)).mean() for real, fake in pairs]).mean()
+
+
 class AdversarialLoss(nn.Module):
     """What the two sides of an adversarial game minimise, read off a :class:`Comparison`.
 
     A loss that is two or three element-wise formulas on scores overrides ``discriminator_real``,
     ``discriminator_fake`` and ``generator_fake``; one that needs pairs or images overrides ``discriminator_terms``
-    and ``generator_terms`` instead.
+    and ``generator_terms`` instead, and says so in ``provides``.
     """
+
+    requires: tuple[str, ...] = ()
+    """Traits of data or networks without which the loss is meaningless."""
+
+    forbids: tuple[str, ...] = ()
+    """Traits beside which the loss is meaningless."""
+
+    provides: tuple[str, ...] = ("element_wise",)
+    """``element_wise``: formulas of one score; ``pairwise``: compares reals with fakes, one by one or with their mean;
+    ``logistic``: has real and fake targets."""
 
     def discriminator_real(self, score: Tensor) -> Tensor:
         """Discriminator's loss of one real score."""
@@ -152,6 +170,27 @@ class AdversarialLoss(nn.Module):
     def generator_terms(self, comparison: Comparison) -> Terms:
         """Terms that the generator minimises."""
         return {"adversarial": average(self.generator_fake, comparison.fake_output.scores)}
+
+    def equilibrium(self) -> dict[str, float]:
+        """Value of each side's loss where generated and real samples have one distribution and D is at its optimum.
+
+        Returns:
+            ``"discriminator"`` and ``"generator"`` -> value; a side whose value is not determined is left out.
+        """
+        return {}
+
+    def certificate(self, discriminator_loss: Tensor) -> dict[str, Tensor]:
+        """Lower bounds of divergences that a discriminator proves by its loss, whatever its quality.
+
+        They hold in expectation over samples that the discriminator was not trained on.
+
+        Args:
+            discriminator_loss: sum of ``discriminator_terms``, without penalties.
+
+        Returns:
+            Name of the divergence -> bound.
+        """
+        return {}
 
 
 class Term(nn.Module):

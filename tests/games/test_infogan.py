@@ -29,7 +29,7 @@ def make(update="both", norm="batch", objective=None, categories=(3,), continuou
             channels=3,
         ),
         latent=latent,
-        objective=objective or Objective(NonSaturating(), None, {}, {}, 1, None, {}),
+        objective=objective or Objective(NonSaturating(1.0, 0.0, 0.0), None, {}, {}, 1, None, {}),
         categorical_weight=1.0,
         continuous_weight=0.5,
         information_update=update,
