@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from ganrun.core.types import Batch, LatentSpace, Move, Terms
+from ganrun.core.types import Batch, LatentSpace, Move, Picture, Scatter, Terms
 from ganrun.games.base import Game, Stream
+from ganrun.games.surface import surface
 from ganrun.latents.normal import Normal
 from ganrun.latents.uniform import Uniform
 from ganrun.losses.base import Comparison
@@ -86,6 +87,13 @@ class AdversarialGame(Game):
         if condition is None and self.classes:
             condition = torch.arange(count, device=self.device) % self.classes
         return self.generator(self.latent(count, self.device), condition)
+
+    def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
+        pictures = super().pictures(examples, count)
+        points = pictures["generated"]
+        if isinstance(points, Scatter) and not self.classes:
+            pictures["surface"] = surface(points, self.compare, self.objective)
+        return pictures
 
     def latent_space(self) -> LatentSpace | None:
         if not isinstance(self.latent, Normal | Uniform):
