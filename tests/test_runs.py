@@ -28,8 +28,9 @@ from ganrun.engine.checkpoint import read_checkpoint
 from ganrun.engine.logbook import Logbook
 
 CONF = conf_folder()
-RESNET = [
-    *("model.generator.widths.32=[4,4,4,4]", "model.discriminator.widths.32=[4,4,4,4]", "model.latent.size=8"),
+RESNET = [  # for a size of 8 pixels, which has no published layout
+    *("dataset.size=8", "+model.generator.widths.8=[4,4]", "+model.discriminator.widths.8=[4,4]"),
+    *("+model.discriminator.halvings.8=1", "model.latent.size=8"),
 ]
 SMALL = {
     "dcgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
@@ -44,14 +45,11 @@ SMALL = {
     "sngan": RESNET,
     "cgan_projection": RESNET,
     "wgan_gp_resnet": RESNET,
-    "wgan_gp_resnet64": [
-        *("dataset.size=64", "model.generator.widths.64=[4,4,4,4,4]", "model.discriminator.widths.64=[4,4,4,4,4]"),
-        "model.latent.size=8",
-    ],
+    "wgan_gp_resnet64": RESNET,
     "sngan_cnn": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "r3gan": [
-        *("model.generator.widths.32=[4,4,4,4]", "model.generator.group_width=4", "model.generator.blocks=1"),
-        *("model.discriminator.group_width=4", "model.discriminator.blocks=1", "model.latent.size=8"),
+        *("dataset.size=8", "+model.generator.widths.8=[4,4]", "model.latent.size=8"),
+        *("model.generator.group_width=4", "model.discriminator.group_width=4"),
     ],
     "mlp": ["model.generator.widths=[16,16]", "model.discriminator.widths=[16]"],
     "toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16]"],
@@ -189,9 +187,9 @@ def test_every_recipe_plays(tmp_path, game_overrides, experiment):
     """With the recipe's own numbers, but for the size of its networks and its data."""
     path = CONF / "experiment" / f"{experiment}.yaml"
     assert f"ganrun experiment={experiment}" in path.read_text()  # the header names the command
-    model = {"modes_ring": "toy", "modes_grid": "toy", "modes_stacked_mnist": "dcgan"}.get(
-        experiment, experiment.split("_")[0]
-    )
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        choices = compose("config", [f"experiment={experiment}"], return_hydra_config=True).hydra.runtime.choices
+    model = choices["model"]
     data = [override for override in game_overrides(model) if not override.startswith("model=")]
     assert play(tmp_path, f"experiment={experiment}", *data, "trainer.steps=2")["step"] >= 2
 
@@ -213,6 +211,22 @@ def test_every_game_resumes_exactly(tmp_path, game_overrides, model):
         name = f"step_{step:08d}.pt"
         (parts / "checkpoints" / name).write_bytes((tmp_path / "whole" / "checkpoints" / name).read_bytes())
         assert same(result(play(parts, *overrides, "trainer.steps=4")), result(whole))
+
+
+def test_terms_with_a_memory_resume_exactly(tmp_path, game_overrides):
+    terms = "technique=[lecam,historical_averaging,lazy_r1]"
+    start = "loss.discriminator_terms.lecam.start_step=1"
+    overrides = [*game_overrides("mlp"), terms, start, "trainer.checkpoint_every_steps=3", "trainer.keep_checkpoints=9"]
+    whole = play(tmp_path / "whole", *overrides, "trainer.steps=6")
+    name = "step_00000003.pt"
+    for forget in (None, "total_real", "mean_0"):
+        parts = tmp_path / str(forget)
+        (parts / "checkpoints").mkdir(parents=True)
+        state = read_checkpoint(tmp_path / "whole" / "checkpoints" / name)
+        if forget is not None:
+            drop(state, forget)
+        torch.save(state, parts / "checkpoints" / name)
+        assert same(result(play(parts, *overrides, "trainer.steps=6")), result(whole)) == (forget is None)
 
 
 def drop(state: dict[str, Any], name: str) -> None:

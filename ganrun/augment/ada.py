@@ -45,7 +45,8 @@ class AdaptiveAugment(Augment):
     of reals lie on both sides of 0, towards 1 as the discriminator learns the training set by heart. Every
     ``interval_moves`` moves, p rises or falls by (images seen since) / ``speed_images``, as r_t is above or below
     ``target`` (section 3.2). Scores must have their boundary between real and fake at 0, as logistic and hinge
-    losses see to; those of a Wasserstein critic or of relativistic losses have no such zero.
+    losses see to. Those of losses on pairs and energies have no such zero, and are refused; a Wasserstein critic's have
+    none either, so p then says little.
 
     Each transform hits each image with probability p, independently, in the order of appendix B:
 
@@ -81,6 +82,7 @@ class AdaptiveAugment(Augment):
     """
 
     requires = ("images",)
+    forbids = ("pairwise", "energy")
 
     probability: Tensor
     sign_of_reals: Tensor

@@ -31,6 +31,9 @@ class Augment(nn.Module):
     requires: tuple[str, ...] = ()
     """Traits of the data without which it is meaningless."""
 
+    forbids: tuple[str, ...] = ()
+    """Traits of loss and discriminator beside which it is meaningless."""
+
     def forward(self, samples: Tensor, moment: Moment) -> Tensor:
         """Augmented ``samples``, of the same shape."""
         raise NotImplementedError

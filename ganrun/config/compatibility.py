@@ -61,6 +61,10 @@ REQUIRED = {
         "{node} needs a discriminator whose score is an energy, as autoencoders have",
         "Use model=ebgan.",
     ),
+    "conditional": (
+        "{node} needs a model that is given labels",
+        "Use model.conditional=true, or technique=[conditional].",
+    ),
     "class_logits": (
         "{node} needs a discriminator with a classifier",
         "Use model=acgan, or model.conditional=true with model.discriminator.conditioning=classifier.",
@@ -173,8 +177,9 @@ def _provided(config: dict[str, Any]) -> dict[str, str]:
             if node.values.get(key) == value:
                 provided[trait] = f"{node.path}.{key}"
         if node.values.get("conditional") is True:
-            trait = CONDITIONING.get(str(node.values.get("conditioning")), "conditional")
-            provided[trait] = f"{node.path}.conditioning"
+            provided["conditional"] = f"{node.path}.conditional"
+            brings = CONDITIONING.get(str(node.values.get("conditioning")), "conditional")
+            provided.setdefault(brings, f"{node.path}.conditioning")
     if _at(config, "player", "discriminator", "weight_clip") is not None:
         provided["weight_clipping"] = "player.discriminator.weight_clip"
     if _at(config, "trainer", "batch_size") == 1:  # a sample alone has no others to mix with

@@ -33,7 +33,7 @@ class MatchingAware(AdversarialLoss):
         ValueError: ``loss`` is not element-wise.
     """
 
-    requires = ("labels",)
+    requires = ("labels", "conditional")
 
     def __init__(
         self,

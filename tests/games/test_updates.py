@@ -7,7 +7,6 @@ from copy import deepcopy
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import cached
 
@@ -20,6 +19,7 @@ from ganrun.losses.base import AdversarialLoss, Comparison, Term
 from ganrun.losses.hinge import Hinge
 from ganrun.losses.nonsaturating import NonSaturating
 from ganrun.losses.objective import Objective
+from ganrun.losses.relativistic import RelativisticPairs
 from ganrun.losses.terms.feature_matching import FeatureMatching
 from ganrun.losses.terms.gradient_penalty import GradientPenalty
 from ganrun.losses.terms.r1 import R1
@@ -52,16 +52,6 @@ class Discriminator(nn.Module):
         return DiscriminatorOutput(scores=(self.head(features).flatten(),), features=(features,))
 
 
-class Relativistic(NonSaturating):
-    """Its generator looks at the reals too."""
-
-    def discriminator_terms(self, comparison: Comparison) -> dict[str, Tensor]:
-        return {"pairs": softplus(comparison.fake_output.score - comparison.real_output.score).mean()}
-
-    def generator_terms(self, comparison: Comparison) -> dict[str, Tensor]:
-        return {"pairs": softplus(comparison.real_output.score - comparison.fake_output.score).mean()}
-
-
 def latent(count: int, device: torch.device) -> Tensor:
     return torch.randn(count, 3, dtype=torch.float64)
 
@@ -74,7 +64,9 @@ def objective(
     **options: object,
 ) -> Objective:
     given = {"top_k": None, "augment": {}} | options
-    return Objective(loss or NonSaturating(), None, terms or {}, generator_terms or {}, critic_steps, **given)
+    return Objective(
+        loss or NonSaturating(1.0, 0.0, 0.0), None, terms or {}, generator_terms or {}, critic_steps, **given
+    )
 
 
 def make(
@@ -116,8 +108,8 @@ def separately(game: AdversarialGame) -> tuple[list[Tensor], list[Tensor]]:
         (objective(Hinge(), {"r1": R1(1.0)}), {"spectral": True}),
         (objective(Wasserstein(), {"penalty": GradientPenalty(10.0, 1.0, "two", "lines", "sample")}), {}),
         (objective(generator_terms={"matching": FeatureMatching(1.0, "l2")}), {}),
-        (objective(Relativistic()), {}),
-        (objective(Relativistic(), top_k=linear(0.0, 0.5)), {}),
+        (objective(RelativisticPairs("paired")), {}),
+        (objective(RelativisticPairs("paired"), top_k=linear(0.0, 1.0, 0.5)), {}),
     ],
     ids=["plain", "batch_norm", "spectral_norm", "gradient_penalty", "feature_matching", "relativistic", "top_k"],
 )
@@ -213,7 +205,7 @@ class FirstColumn(nn.Module):
 @pytest.mark.parametrize(("progress", "value"), [(0.0, -1.5), (0.5, -2.0), (1.0, -2.5)])
 def test_generator_learns_from_its_best_fakes(progress, value):
     """The share falls from 1 to 1/2; the discriminator sees all."""
-    given = objective(Wasserstein(), top_k=linear(0.0, 0.5))
+    given = objective(Wasserstein(), top_k=linear(0.0, 1.0, 0.5))
     fake = torch.tensor([[0.0], [3.0], [2.0], [1.0]], requires_grad=True)
     comparison = given.compare(FirstColumn(), torch.zeros(4, 1), fake, None, Moment(0, progress))
     loss = given.generator_terms(comparison)["adversarial"]
@@ -224,7 +216,7 @@ def test_generator_learns_from_its_best_fakes(progress, value):
 
 
 def test_one_fake_is_always_left():
-    given = objective(Wasserstein(), top_k=linear(0.0, 0.0))
+    given = objective(Wasserstein(), top_k=linear(0.0, 0.0, 0.0))
     fake = torch.tensor([[0.0], [3.0]], requires_grad=True)
     comparison = given.compare(FirstColumn(), torch.zeros(2, 1), fake, None, Moment(0, 1.0))
     assert given.generator_terms(comparison)["adversarial"].item() == -3.0

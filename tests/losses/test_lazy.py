@@ -29,12 +29,12 @@ def test_every_fourth_step_four_times_as_strong():
 
 def test_a_silent_term_stays_silent():
     assert Lazy(LeCam(1.0, "relu", 0.9, 10), 2)(at(step=4)) is None
-    assert Scheduled(LeCam(1.0, "relu", 0.9, 10), linear(0.0, 0.5))(at(step=4)) is None
+    assert Scheduled(LeCam(1.0, "relu", 0.9, 10), linear(0.0, 1.0, 0.5))(at(step=4)) is None
 
 
 def test_schedule_multiplies():
     """R3GAN lets γ fall to a tenth."""
-    term = Scheduled(R1(10.0), linear(0.0, 0.1))
+    term = Scheduled(R1(10.0), linear(0.0, 1.0, 0.1))
     assert [term(at(progress=p)).item() for p in (0.0, 0.5, 1.0)] == pytest.approx([125.0, 68.75, 12.5])
 
 
@@ -44,5 +44,5 @@ def test_both_tell_their_term_whose_weights_it_is_about():
             self.seen = network
 
     inner, network = Attached(), torch.nn.Linear(1, 1)
-    Lazy(Scheduled(inner, linear(0.0, 0.0)), 2).attach(network)
+    Lazy(Scheduled(inner, linear(0.0, 1.0, 0.0)), 2).attach(network)
     assert inner.seen is network

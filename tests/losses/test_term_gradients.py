@@ -39,7 +39,7 @@ PENALTIES: dict[str, Callable[[], Term]] = {
     "dragan": lambda: Dragan(10.0, 1.0, 0.5),
     "wasserstein_divergence": lambda: WassersteinDivergence(2.0, 6.0, "lines"),
     "lazy": lambda: Lazy(R1(10.0), 4),
-    "scheduled": lambda: Scheduled(R1(10.0), linear(0.0, 0.5)),
+    "scheduled": lambda: Scheduled(R1(10.0), linear(0.0, 1.0, 0.5)),
 }
 TERMS = PENALTIES | {
     "lecam": lambda: LeCam(0.3, "relu", 0.9, 0),
@@ -126,7 +126,7 @@ def test_micro_batches_add_up_to_the_whole_batch(monkeypatch, name):
     critic, real, fake = Smooth(), points(6), points(6)
     term = TERMS[name]()
     term.attach(critic)
-    objective = Objective(NonSaturating(), None, {name: term}, {}, 1, None, {})
+    objective = Objective(NonSaturating(1.0, 0.0, 0.0), None, {name: term}, {}, 1, None, {})
 
     def gradients(size: int) -> list[Tensor]:
         critic.zero_grad()
@@ -148,7 +148,7 @@ class Stretch(Augment):
 
 
 def test_gradient_is_that_of_the_sample_before_augmentation():
-    objective = Objective(NonSaturating(), None, {"r1": R1(10.0)}, {}, 1, None, {"stretch": Stretch()})
+    objective = Objective(NonSaturating(1.0, 0.0, 0.0), None, {"r1": R1(10.0)}, {}, 1, None, {"stretch": Stretch()})
     critic, real, fake = LinearCritic([3.0, 4.0]), points(), points()
     comparison = objective.compare(critic, real, fake, None, Moment(0, 0.0))
     torch.testing.assert_close(comparison.real_output.score, 2 * real @ critic.w)

@@ -15,7 +15,7 @@ from torch.nn.functional import relu
 
 from ganrun.core.arguments import NonNegative
 from ganrun.losses.base import Comparison, Term
-from ganrun.losses.terms.input_gradient import Points, choose, input_gradient, squared_norm
+from ganrun.losses.terms.input_gradient import Points, choose, input_gradient
 
 
 class GradientPenalty(Term):
@@ -54,14 +54,12 @@ class GradientPenalty(Term):
     def forward(self, comparison: Comparison) -> Tensor:
         per_pixel = self.norm_over == "channels"
         gradient = input_gradient(comparison, choose(comparison, self.points), sum_maps=per_pixel)
-        if per_pixel:
-            gradient = gradient.movedim(1, -1).flatten(0, -2)
-        return self.weight * self.penalty(gradient.flatten(1)).mean()
+        return self.weight * self.penalty(gradient if per_pixel else gradient.flatten(1)).mean()
 
     def penalty(self, gradient: Tensor) -> Tensor:
-        """The unweighted penalty of every gradient, ``[N, dimensions]`` -> ``[N]``."""
+        """The unweighted penalty of gradients whose norm is taken over dimension 1."""
         if self.target == 0 and self.side != "one":
-            return squared_norm(gradient)
+            return gradient.square().sum(1)  # no square root, which has no slope at 0
         excess = torch.linalg.vector_norm(gradient, dim=1) - self.target
         if self.side == "two":
             return excess.square()

@@ -61,5 +61,9 @@ class Orthogonal(Term):
     def distance(self, matrix: Tensor) -> Tensor:
         """The unweighted penalty of one matrix."""
         gram = matrix @ matrix.T
-        aim = gram.diag().diag() if self.form == "off_diagonal" else torch.eye(len(gram)).to(gram)
+        aim = (
+            gram.diag().diag()
+            if self.form == "off_diagonal"
+            else torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+        )
         return (gram - aim).square().sum()
