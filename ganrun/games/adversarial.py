@@ -12,7 +12,7 @@ from ganrun.games.base import Game, Stream
 from ganrun.games.surface import surface
 from ganrun.latents.normal import Normal
 from ganrun.latents.uniform import Uniform
-from ganrun.losses.base import Comparison
+from ganrun.losses.base import Comparison, couples_samples
 from ganrun.losses.objective import Objective
 from ganrun.networks.ensemble import Ensemble
 
@@ -91,7 +91,8 @@ class AdversarialGame(Game):
     def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
         pictures = super().pictures(examples, count)
         points = pictures["generated"]
-        if isinstance(points, Scatter) and not self.classes:
+        # Where samples of a batch are judged together, or by class, the score is no function of the place alone.
+        if isinstance(points, Scatter) and not self.classes and not couples_samples(self.discriminator):
             pictures["surface"] = surface(points, self.compare, self.objective)
         return pictures
 

@@ -120,3 +120,9 @@ def test_picture_of_a_game_leaves_the_game_as_it_was():
     assert (picture.places.amin(0) > torch.tensor([left, bottom])).all()
     assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
     assert all(parameter.grad is None for parameter in made.parameters())
+
+
+def test_samples_that_are_judged_together_have_no_surface():
+    made = game(Wasserstein())
+    made.discriminator.couples_samples = True
+    assert set(made.pictures(type("Examples", (), {"real": REAL}), 50)) == {"generated"}
