@@ -175,5 +175,5 @@ class DemoConfig:
         output: picture to write; ``None``: ``outputs/demos/<name>.png``.
     """
 
-    name: Literal["dirac_gan", "parallel_lines"]
+    name: Literal["dirac_gan", "parallel_lines", "transport"]
     output: str | None

@@ -1,9 +1,13 @@
-"""Exact optimal transport between two sets of points, by combinatorial optimisation."""
+"""Exact optimal transport between two sets of points, matched one to one or weighted."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment, linprog
 from torch import Tensor
 
 from ganrun.core.arguments import PositiveInt
@@ -69,6 +73,48 @@ def matched_distance(first: Tensor, second: Tensor) -> float:
     """
     cost = torch.cdist(first.double(), second.double(), compute_mode="donot_use_mm_for_euclid_dist").cpu().numpy()
     return float(cost[linear_sum_assignment(cost)].mean())
+
+
+class Transport(NamedTuple):
+    """How mass moves at the least cost.
+
+    Args:
+        cost: the least cost.
+        plan: ``[n, m]``: mass moved from each source to each target.
+        sources: ``[n]``: Kantorovich potential f of the sources, 0 at the first.
+        targets: ``[m]``: potential g of the targets; f_i + g_j is at most the cost of i to j, and equals it where mass
+            moves.
+    """
+
+    cost: float
+    plan: NDArray[np.float64]
+    sources: NDArray[np.float64]
+    targets: NDArray[np.float64]
+
+
+def transport(costs: NDArray[np.float64], sources: NDArray[np.float64], targets: NDArray[np.float64]) -> Transport:
+    """The linear program ``min <C, P>`` over plans P >= 0 whose rows sum to ``sources`` and columns to ``targets``.
+
+    Args:
+        costs: C, ``[n, m]``.
+        sources: masses ``[n]``.
+        targets: masses ``[m]``, of the same sum.
+
+    Raises:
+        ValueError: the sums differ.
+    """
+    n, m = costs.shape
+    rows, columns = np.kron(np.eye(n), np.ones(m)), np.kron(np.ones(n), np.eye(m))
+    found = linprog(costs.ravel(), A_eq=np.vstack([rows, columns]), b_eq=np.concatenate([sources, targets]))
+    if not found.success:
+        raise ValueError(f"no plan moves masses of {sources.sum():g} to masses of {targets.sum():g}")
+    potentials = found.eqlin.marginals
+    return Transport(
+        cost=float(found.fun),
+        plan=found.x.reshape(n, m),
+        sources=potentials[:n] - potentials[0],
+        targets=potentials[n:] + potentials[0],
+    )
 
 
 def _fresh(dataset: Dataset, count: int) -> Tensor:

@@ -46,8 +46,11 @@ def test_every_demonstration_can_be_named():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "name: needs a value: one of dirac_gan, parallel_lines. Give it with name=VALUE."),
-        (["name=dirac"], "name: must be one of dirac_gan, parallel_lines, not 'dirac'. Did you mean dirac_gan?"),
+        ([], "name: needs a value: one of dirac_gan, parallel_lines, transport. Give it with name=VALUE."),
+        (
+            ["name=dirac"],
+            "one of dirac_gan, parallel_lines, transport, not 'dirac'. Did you mean dirac_gan?",
+        ),
         (["name=dirac_gan", "outptu=x"], "outptu: the configuration has no 'outptu'. Did you mean output?"),
     ],
 )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import scipy.stats
 import torch
@@ -10,7 +11,7 @@ import torch
 from ganrun.core.types import Batch
 from ganrun.data.ring import Ring
 from ganrun.metrics.base import Samples, Unavailable, private_randomness
-from ganrun.metrics.wasserstein import Wasserstein, WassersteinFloor, matched_distance
+from ganrun.metrics.wasserstein import Wasserstein, WassersteinFloor, matched_distance, transport
 
 
 def normal(dimensions=2):
@@ -76,3 +77,31 @@ def test_the_default_number_of_points_takes_less_than_a_second():
     score(Wasserstein(512), torch.randn(512, 2) + 4, normal())
     score(WassersteinFloor(512, 10), torch.empty(0), normal())
     assert time.monotonic() - begin < 2  # 0.5 s; the rest is for a busy machine
+
+
+def test_weighted_masses_by_linear_programming():
+    """Oracle: W1 1.1, plan and potential."""
+    points = np.array([0.0, 1.0, 3.0])
+    found = transport(abs(points[:, None] - points), np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.2, 0.6]))
+    assert found.cost == pytest.approx(1.1)
+    assert found.sources == pytest.approx([0, -1, -3])
+    assert found.targets == pytest.approx([0, 1, 3])
+    assert found.plan.sum(1) == pytest.approx([0.5, 0.3, 0.2])
+    assert found.plan.sum(0) == pytest.approx([0.2, 0.2, 0.6])
+
+
+def test_primal_dual_matching_and_scipy_agree():
+    random = np.random.default_rng(0)
+    first, second = random.normal(size=(12, 3)), random.normal(size=(12, 3)) + 1
+    costs = np.linalg.norm(first[:, None] - second, axis=2)
+    found = transport(costs, np.full(12, 1 / 12), np.full(12, 1 / 12))
+    assert found.cost == pytest.approx(matched_distance(torch.from_numpy(first), torch.from_numpy(second)))
+    places, (p, q) = random.normal(size=9), random.dirichlet(np.ones(9), size=2)
+    found = transport(abs(places[:, None] - places), p, q)
+    assert found.cost == pytest.approx(scipy.stats.wasserstein_distance(places, places, p, q))
+    assert found.sources @ p + found.targets @ q == pytest.approx(found.cost)
+    slack = abs(places[:, None] - places) - found.sources[:, None] - found.targets
+    assert slack.min() > -1e-9
+    assert slack[found.plan > 1e-9] == pytest.approx(0, abs=1e-9)
+    with pytest.raises(ValueError, match="masses of 1 to masses of 2"):
+        transport(costs[:2, :2], np.array([0.5, 0.5]), np.array([1.0, 1.0]))
