@@ -35,3 +35,7 @@ class Augment(nn.Module):
         Args:
             comparison: the :class:`ganrun.losses.base.Comparison` of the move.
         """
+
+    def statistics(self) -> dict[str, Tensor]:
+        """Tag -> scalar worth logging, on the device."""
+        return {}

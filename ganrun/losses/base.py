@@ -74,8 +74,7 @@ class Comparison:
         if self.fake.requires_grad and not self.real.requires_grad:
             with torch.no_grad():
                 return self.judge(self.real)
-        fake_known = "fake_output" in self.__dict__
-        if fake_known or self.real.shape != self.fake.shape or couples_samples(self.discriminator):
+        if self.fakes_judged or self.real.shape != self.fake.shape or couples_samples(self.discriminator):
             return self.judge(self.real)
         condition = None if self.condition is None else torch.cat([self.condition, self.condition])
         both = self.judge(torch.cat([self.real, self.fake]), condition)
@@ -86,6 +85,11 @@ class Comparison:
     def fake_output(self) -> DiscriminatorOutput:
         """Output for the fake samples."""
         return self.judge(self.fake)
+
+    @property
+    def fakes_judged(self) -> bool:
+        """Whether :attr:`fake_output` is there without another pass."""
+        return "fake_output" in self.__dict__
 
     def best_fakes(self, count: int) -> Comparison:
         """The ``count`` pairs whose fakes have the highest scores, with the outputs that are known already."""
@@ -130,6 +134,9 @@ class AdversarialLoss(nn.Module):
     and ``generator_terms`` instead.
     """
 
+    threshold: float | None = None
+    """Score between the verdicts "real" and "generated"; ``None``: only differences of scores mean something."""
+
     def discriminator_real(self, score: Tensor) -> Tensor:
         """Discriminator's loss of one real score."""
         raise NotImplementedError
@@ -152,6 +159,27 @@ class AdversarialLoss(nn.Module):
     def generator_terms(self, comparison: Comparison) -> Terms:
         """Terms that the generator minimises."""
         return {"adversarial": average(self.generator_fake, comparison.fake_output.scores)}
+
+    def equilibrium(self) -> dict[str, float]:
+        """Value of each side's loss where generated and real samples have one distribution and D is at its optimum.
+
+        Returns:
+            ``"discriminator"`` and ``"generator"`` -> value; a side whose value is not determined is left out.
+        """
+        return {}
+
+    def certificate(self, discriminator_loss: Tensor) -> dict[str, Tensor]:
+        """Lower bounds of divergences that a discriminator proves by its loss, whatever its quality.
+
+        They hold in expectation over samples that the discriminator was not trained on.
+
+        Args:
+            discriminator_loss: sum of ``discriminator_terms``, without penalties.
+
+        Returns:
+            Name of the divergence -> bound.
+        """
+        return {}
 
 
 class Term(nn.Module):

@@ -11,6 +11,8 @@ from ganrun.losses.base import AdversarialLoss
 class Hinge(AdversarialLoss):
     """``max(0, 1 - r) + max(0, 1 + f)`` against ``-f``. At equilibrium the discriminator's loss is 2."""
 
+    threshold = 0.0
+
     def discriminator_real(self, score: Tensor) -> Tensor:
         return relu(1 - score)
 
@@ -19,3 +21,9 @@ class Hinge(AdversarialLoss):
 
     def generator_fake(self, score: Tensor) -> Tensor:
         return -score
+
+    def equilibrium(self) -> dict[str, float]:
+        return {"discriminator": 2.0}
+
+    def certificate(self, discriminator_loss: Tensor) -> dict[str, Tensor]:
+        return {"total_variation": 1 - discriminator_loss / 2}

@@ -19,6 +19,7 @@ class LeastSquares(AdversarialLoss):
     def __init__(self, a: float, b: float, c: float) -> None:
         super().__init__()
         self.a, self.b, self.c = a, b, c
+        self.threshold = (a + b) / 2
 
     def discriminator_real(self, score: Tensor) -> Tensor:
         return 0.5 * (score - self.b) ** 2
@@ -28,3 +29,11 @@ class LeastSquares(AdversarialLoss):
 
     def generator_fake(self, score: Tensor) -> Tensor:
         return 0.5 * (score - self.c) ** 2
+
+    def equilibrium(self) -> dict[str, float]:
+        middle = (self.a + self.b) / 2
+        return {"discriminator": (self.b - self.a) ** 2 / 4, "generator": 0.5 * (middle - self.c) ** 2}
+
+    def certificate(self, discriminator_loss: Tensor) -> dict[str, Tensor]:
+        """``triangular`` is ∑ (p - p_g)² / (p + p_g), between 0 and 2."""
+        return {"triangular": 2 - 8 * discriminator_loss / (self.b - self.a) ** 2}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -15,6 +17,8 @@ class Minimax(AdversarialLoss):
     study. At equilibrium the discriminator's loss is 2 log 2 and the generator's -log 2.
     """
 
+    threshold = 0.0
+
     def discriminator_real(self, score: Tensor) -> Tensor:
         return softplus(-score)
 
@@ -23,3 +27,9 @@ class Minimax(AdversarialLoss):
 
     def generator_fake(self, score: Tensor) -> Tensor:
         return -softplus(score)
+
+    def equilibrium(self) -> dict[str, float]:
+        return {"discriminator": 2 * math.log(2), "generator": -math.log(2)}
+
+    def certificate(self, discriminator_loss: Tensor) -> dict[str, Tensor]:
+        return {"jensen_shannon": math.log(2) - discriminator_loss / 2}

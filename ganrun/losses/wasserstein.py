@@ -23,3 +23,10 @@ class Wasserstein(AdversarialLoss):
 
     def generator_fake(self, score: Tensor) -> Tensor:
         return -score
+
+    def equilibrium(self) -> dict[str, float]:
+        return {"discriminator": 0.0}
+
+    def certificate(self, discriminator_loss: Tensor) -> dict[str, Tensor]:
+        """``wasserstein`` is a bound of W1 times the critic's Lipschitz constant, which nobody knows."""
+        return {"wasserstein": -discriminator_loss}
