@@ -117,5 +117,10 @@ def gradient_strength(loss: Tensor, output: DiscriminatorOutput) -> Tensor | Non
 
 def diversity(fake: Tensor, real: Tensor) -> Tensor:
     """Standard deviation over the batch, averaged over dimensions: of ``fake`` relative to ``real``."""
-    spread = [exact(samples).flatten(1).std(0, correction=0).mean() for samples in (fake, real)]
-    return spread[0] / spread[1].clamp_min(TINY)
+    return _spread(fake) / _spread(real).clamp_min(TINY)
+
+
+def _spread(samples: Tensor) -> Tensor:
+    flat = exact(samples).flatten(1)
+    variance = (flat - flat.mean(0)).square_().mean(0)  # many times faster than Tensor.std along dimension 0
+    return variance.sqrt().mean()
