@@ -67,6 +67,7 @@ class MergedGame(AdversarialGame):
             shadow = self.objective.generator_terms(detached)
         for name, term in mine.items():
             self.statistics.report(f"loss/generator/{name}", term)
-        self.report_scores(detached)
+        self.report_discriminator(self.objective, detached, terms)
+        self.report_generator(self.objective, attached, mine)
         bracket = torch.stack(list(mine.values())).sum() - torch.stack(list(shadow.values())).sum()
         yield {("discriminator", "generator"): terms | {"bracket": self.generator_factor * bracket}}
