@@ -210,12 +210,12 @@ class Watchdog:
             return {}
         tick = joined(memory["parts"])
         memory["parts"] = []
-        memory["ticks"] = [*memory["ticks"], tick][-TREND * self.settings.patience :]
         memory["seen"] += 1
         for tag in [tag for tag in tick if tag.startswith("score/accuracy")]:
             memory["highest"][tag] = max(tick[tag], memory["highest"].get(tag, 0.0))
         if memory["seen"] <= self.settings.warmup:
             return {}
+        memory["ticks"] = [*memory["ticks"], tick][-TREND * self.settings.patience :]
         evidence = self._judge(memory)
         fresh = self._tell(trainer, memory, {name: words for name, words in evidence.items() if words})
         flags = {f"watchdog/{name}": float(name in memory["showing"]) for name in evidence}
