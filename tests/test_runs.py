@@ -53,6 +53,7 @@ SMALL = {
     ],
     "mlp": ["model.generator.widths=[16,16]", "model.discriminator.widths=[16]"],
     "toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16]"],
+    "ebgan_toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16,2]"],
     "infogan": [
         *("model.generator.width=4", "model.generator.hidden=16", "model.discriminator.width=4"),
         *("model.discriminator.hidden=16", "model.discriminator.code_hidden=8"),
@@ -117,6 +118,7 @@ def game_overrides(two_domains):
     def overrides(model: str) -> list[str]:
         data = {
             "toy": ["dataset=ring"],
+            "ebgan_toy": ["dataset=ring", "model=ebgan_toy"],
             "cyclegan": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32"],
             "singan": ["dataset=single_image"],
         }.get(model, ["dataset=digits", "dataset.subset=64", f"model={model}"])
@@ -146,7 +148,8 @@ def result(state: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("loss", [name for name in options("loss") if "singan" not in name])
 def test_every_loss_plays(tmp_path, game_overrides, loss):
-    state = play(tmp_path, *game_overrides("dcgan"), f"loss={loss}", "trainer.steps=2")
+    model = {"ebgan": "ebgan", "matching_aware": "cgan"}.get(loss, "dcgan")
+    state = play(tmp_path, *game_overrides(model), f"loss={loss}", "trainer.steps=2")
     assert state["step"] == 2
     if loss == "wgan":
         weights = [v for k, v in state["game"].items() if k.startswith("discriminator") and v.ndim == 4]
