@@ -501,9 +501,9 @@ def test_every_game_is_diagnosed(tmp_path, game_overrides, model):
     assert ("diversity/fake_to_real" in logged) == (model not in ("cyclegan", "singan"))  # those play with one image
     events = EventAccumulator(str(tmp_path))
     events.Reload()
-    assert {f"score/{name}{domain}" for name in ("real", "fake") for domain in domains} <= {
-        *events.Tags()["histograms"]
-    }
+    histograms = {f"distribution/{name}{domain}" for name in ("real", "fake") for domain in domains}
+    assert histograms <= set(events.Tags()["histograms"])
+    assert not histograms & set(events.Tags()["scalars"])  # TensorBoard shows a tag as one thing only
     layout = events.SummaryMetadata("custom_scalars__config__")
     assert layout.plugin_data.plugin_name == "custom_scalars"
     content = events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]

@@ -31,21 +31,21 @@ NON_FINITE_REMEDY = (
 
 
 CHARTS = {
-    "discriminator's adversarial loss and its value at equilibrium": [
+    "discriminator: loss and equilibrium": [
         r"adversarial/discriminator.*",
         r"equilibrium/discriminator.*",
     ],
-    "generator's adversarial loss and its value at equilibrium": [
+    "generator: loss and equilibrium": [
         r"adversarial/generator.*",
         r"equilibrium/generator.*",
     ],
-    "mean scores of reals and fakes": [r"score/real.*", r"score/fake.*"],
-    "accuracy of the discriminator": [r"score/accuracy.*"],
-    "certified lower bounds of divergences": [r"bound/.*"],
+    "mean scores": [r"score/real.*", r"score/fake.*"],
+    "discriminator: accuracy": [r"score/accuracy.*"],
+    "certified bounds of divergences": [r"bound/.*"],
     "gradient norms": [r"gradient_norm/.*"],
-    "generator's gradient per fake score": [r"saturation/.*"],
-    "diversity of fakes relative to reals": [r"diversity/.*"],
-    "slope of the discriminator": [r"slope/.*"],
+    "generator: gradient per fake score": [r"saturation/.*"],
+    "diversity of fakes": [r"diversity/.*"],
+    "discriminator: slope": [r"slope/.*"],
 }
 """Charts of the CUSTOM SCALARS tab: title -> patterns of the tags that stand in it."""
 

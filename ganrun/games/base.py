@@ -104,7 +104,7 @@ class Game(nn.Module):
         for tag, value in diagnostics.of_discriminator(objective, comparison, terms).items():
             self.statistics.report(tag + domain, value)
         for name, output in (("real", comparison.real_output), ("fake", comparison.fake_output)):
-            self.statistics.keep(f"score/{name}{domain}", diagnostics.judgement(output))
+            self.statistics.keep(f"distribution/{name}{domain}", diagnostics.judgement(output))
 
     def report_generator(self, objective: Objective, comparison: Comparison, terms: Terms, domain: str = "") -> None:
         """Log what a generator's move tells."""

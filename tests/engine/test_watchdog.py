@@ -144,7 +144,7 @@ def test_pieces_of_a_tick_are_joined():
 
 def test_charts_leave_out_what_would_be_empty():
     assert list(charts(["score/real", "score/std_real", "gradient_norm/generator", "loss/x"])) == [
-        "mean scores of reals and fakes",
+        "mean scores",
         "gradient norms",
     ]
 
