@@ -64,23 +64,21 @@ class AdversarialGame(Game):
             fake = self.generator(self.latent(len(batch), self.device), condition)
         comparison = self.compare(batch.real, fake, condition)
         terms = self.objective.discriminator_terms(comparison)
-        self.report_scores(comparison)
+        self.report_discriminator(self.objective, comparison, terms)
         return terms
 
     def generator_terms(self, batch: Batch) -> Terms:
         """What the generator minimises, on fresh latents and the conditions of ``batch``."""
         condition = batch.condition if self.classes else None
         fake = self.generator(self.latent(len(batch), self.device), condition)
-        return self.objective.generator_terms(self.compare(batch.real, fake, condition))
+        comparison = self.compare(batch.real, fake, condition)
+        terms = self.objective.generator_terms(comparison)
+        self.report_generator(self.objective, comparison, terms)
+        return terms
 
     def compare(self, real: Tensor, fake: Tensor, condition: Tensor | None = None) -> Comparison:
         """Both before the discriminator, as the objective wants them seen."""
         return self.objective.compare(self.discriminator, real, fake, condition, self.moment)
-
-    def report_scores(self, comparison: Comparison) -> None:
-        """Log the mean score of reals and fakes."""
-        self.statistics.report("score/real", comparison.real_output.score.mean())
-        self.statistics.report("score/fake", comparison.fake_output.score.mean())
 
     @torch.no_grad()
     def sample(self, count: int, condition: Tensor | None = None) -> Tensor:
