@@ -146,7 +146,8 @@ def result(state: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("loss", [name for name in options("loss") if "singan" not in name])
 def test_every_loss_plays(tmp_path, game_overrides, loss):
-    state = play(tmp_path, *game_overrides("dcgan"), f"loss={loss}", "trainer.steps=2")
+    model = {"ebgan": "ebgan", "matching_aware": "cgan"}.get(loss, "dcgan")
+    state = play(tmp_path, *game_overrides(model), f"loss={loss}", "trainer.steps=2")
     assert state["step"] == 2
     if loss == "wgan":
         weights = [v for k, v in state["game"].items() if k.startswith("discriminator") and v.ndim == 4]

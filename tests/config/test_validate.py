@@ -25,6 +25,7 @@ def needed(choice: str) -> list[str]:
     return {
         "evaluation=points": ["dataset=ring"],
         "loss=ebgan": ["model=ebgan"],
+        "loss=matching_aware": ["model.conditional=true"],
         "model=toy": ["dataset=ring"],
         "model=cyclegan": ["dataset=unpaired"],
         "model=singan": ["dataset=single_image"],
