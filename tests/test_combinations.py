@@ -69,7 +69,7 @@ def assert_trains_or_is_refused(overrides: Sequence[str], *techniques: str) -> N
     problems = play(
         combinations.combine(overrides, *techniques), data(tuple(POINTS if "dataset=ring" in overrides else IMAGES))
     )
-    assert len({problem.cause for problem in problems}) <= 2, problems  # a sentence or two, not a list
+    assert len({problem.cause for problem in problems}) <= 3, problems  # a sentence for each reason
 
 
 @pytest.mark.parametrize("loss", LOSSES)

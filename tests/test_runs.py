@@ -53,6 +53,7 @@ SMALL = {
     ],
     "mlp": ["model.generator.widths=[16,16]", "model.discriminator.widths=[16]"],
     "toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16]"],
+    "ebgan_toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16,2]"],
     "infogan": [
         *("model.generator.width=4", "model.generator.hidden=16", "model.discriminator.width=4"),
         *("model.discriminator.hidden=16", "model.discriminator.code_hidden=8"),
@@ -117,6 +118,7 @@ def game_overrides(two_domains):
     def overrides(model: str) -> list[str]:
         data = {
             "toy": ["dataset=ring"],
+            "ebgan_toy": ["dataset=ring", "model=ebgan_toy"],
             "cyclegan": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32"],
             "singan": ["dataset=single_image"],
         }.get(model, ["dataset=digits", "dataset.subset=64", f"model={model}"])
@@ -188,7 +190,9 @@ def test_every_recipe_plays(tmp_path, game_overrides, experiment):
     """With the recipe's own numbers, but for the size of its networks and its data."""
     path = CONF / "experiment" / f"{experiment}.yaml"
     assert f"ganrun experiment={experiment}" in path.read_text()  # the header names the command
-    model = experiment.split("_")[0]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        choices = compose("config", [f"experiment={experiment}"], return_hydra_config=True).hydra.runtime.choices
+    model = choices["model"]
     data = [override for override in game_overrides(model) if not override.startswith("model=")]
     assert play(tmp_path, f"experiment={experiment}", *data, "trainer.steps=2")["step"] >= 2
 
@@ -472,3 +476,83 @@ def test_hyperparameters_and_metrics_share_the_run(tmp_path, game_overrides):
     assert "loss/generator/adversarial" in events.Tags()["scalars"]
     assert "samples/generated" in events.Tags()["images"]
     assert "config/text_summary" in tags
+
+
+DIAGNOSTICS = {
+    "score": ("real", "fake", "std_real", "std_fake", "accuracy"),
+    "adversarial": ("discriminator", "generator"),
+    "equilibrium": ("discriminator",),
+    "slope": ("mean", "max"),
+    "saturation": ("generator_gradient",),
+}
+
+
+@pytest.mark.parametrize("model", sorted(SMALL))
+def test_every_game_is_diagnosed(tmp_path, game_overrides, model):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    play(tmp_path, *game_overrides(model), "trainer.steps=2")
+    logged = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    domains = ("_a", "_b") if model == "cyclegan" else ("",)
+    for domain in domains:
+        assert {f"{group}/{name}{domain}" for group, names in DIAGNOSTICS.items() for name in names} <= logged.keys()
+        assert 0 <= logged[f"score/accuracy{domain}"] <= 1
+    assert any(tag.startswith("bound/") for tag in logged)
+    assert ("diversity/fake_to_real" in logged) == (model not in ("cyclegan", "singan"))  # those play with one image
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    histograms = {f"distribution/{name}{domain}" for name in ("real", "fake") for domain in domains}
+    assert histograms <= set(events.Tags()["histograms"])
+    assert not histograms & set(events.Tags()["scalars"])  # TensorBoard shows a tag as one thing only
+    layout = events.SummaryMetadata("custom_scalars__config__")
+    assert layout.plugin_data.plugin_name == "custom_scalars"
+    content = events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
+    assert b"equilibrium/discriminator" in content
+    assert b"gradient_norm" in content
+
+
+def test_totals_are_of_the_adversarial_part(tmp_path, game_overrides):
+    play(tmp_path, *game_overrides("mlp"), "loss=wgan_gp", "trainer.steps=1", "loss.critic_steps=1")
+    logged = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    total = logged["loss/discriminator/real"] + logged["loss/discriminator/fake"]
+    assert logged["loss/discriminator/gradient_penalty"] > 0.01
+    assert logged["adversarial/discriminator"] == pytest.approx(total, rel=1e-5)
+    assert logged["bound/wasserstein"] == pytest.approx(-total, rel=1e-5)
+
+
+TROUBLE = ["watchdog.diversity=1000", "watchdog.patience=2", "watchdog.warmup=0", "trainer.checkpoint_every_steps=1"]
+"""Every run looks collapsed to such a watchdog."""
+
+
+def test_a_run_that_the_watchdog_stops_is_saved_and_not_finished(tmp_path, game_overrides):
+    overrides = [*game_overrides("mlp"), *TROUBLE, "trainer.steps=9"]
+    with pytest.raises(RunError, match=r"^watchdog: mode_collapse: .* Everything is saved in "):
+        play(tmp_path, *overrides, "watchdog.action=stop")
+    status = json.loads((tmp_path / "status.json").read_text())
+    assert (status["status"], status["step"]) == ("stopped", 2)
+    assert status["reason"].startswith("watchdog: mode_collapse: fakes are spread")
+    assert play(tmp_path, *overrides, "watchdog.action=stop")["step"] == 9  # told is told
+    assert json.loads((tmp_path / "status.json").read_text())["status"] == "finished"
+
+
+def test_a_sweep_goes_on_after_a_stopped_run(tmp_path, game_overrides):
+    overrides = [*game_overrides("mlp"), *TROUBLE, "trainer.steps=4", f"hydra.sweep.dir={tmp_path}/sweep"]
+    process = command("-m", *overrides, "watchdog.action=stop,none")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1, output
+    states = [json.loads(path.read_text())["status"] for path in sorted((tmp_path / "sweep").glob("*/status.json"))]
+    assert states == ["stopped", "finished"]
+    assert "watchdog: mode_collapse" in (tmp_path / "sweep" / "failures.jsonl").read_text()
+
+
+def test_two_processes_agree_on_rollback_and_stop(tmp_path, game_overrides):
+    run = tmp_path / "run"
+    overrides = [*game_overrides("mlp"), *TROUBLE, "trainer.steps=20", "trainer.keep_checkpoints=9"]
+    rollback = ["watchdog.action=rollback", "watchdog.max_rollbacks=1", "watchdog.warmup=3"]
+    process = command(*overrides, *rollback, f"run={run}", "trainer.devices=2")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1, output
+    assert "step 5  watchdog: rolled back to step 3, going on from here" in (run / "run.log").read_text()
+    status = json.loads((run / "status.json").read_text())
+    assert (status["status"], status["step"]) == ("stopped", 7)
+    assert "rolled back 1 times already" in status["reason"]

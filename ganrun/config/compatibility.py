@@ -282,8 +282,9 @@ def _one_pass(config: dict[str, Any]) -> Iterator[Problem]:
         cause = f"{node} needs the same discriminator twice, but {augment} draws afresh"
         yield Problem(augment.path, cause, "Leave one of the two techniques out.")
     for term in _nodes(_at(config, "loss", "generator_terms"), "loss.generator_terms"):
-        cause = f"{node} has no room for further terms of the generator"
-        yield Problem(term.path, cause, "Leave one of the two techniques out.")
+        if "on_weights" in term.traits("provides"):
+            cause = f"{node} reaches the generator through its fakes, and {term} is about its weights"
+            yield Problem(term.path, cause, "Leave one of the two techniques out.")
 
 
 def _virtual_batch_norm(config: dict[str, Any]) -> Iterator[Problem]:

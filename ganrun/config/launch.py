@@ -28,12 +28,23 @@ from ganrun.engine.logbook import Logbook
 from ganrun.engine.painter import Painter
 from ganrun.engine.player import OptimizerFactory
 from ganrun.engine.seeding import reseed
-from ganrun.engine.settings import AverageSettings, EvaluationSettings, PlayerSettings, TrainerSettings
+from ganrun.engine.settings import (
+    AverageSettings,
+    EvaluationSettings,
+    PlayerSettings,
+    TrainerSettings,
+    WatchdogSettings,
+)
 from ganrun.engine.signals import stop_on_signals
 from ganrun.engine.trainer import Stopped, Trainer, resolve_device
+from ganrun.engine.watchdog import Watchdog
 from ganrun.games.base import Game
 
 log = logging.getLogger(__name__)
+
+
+class StoppedEarlyError(RunError):
+    """The watchdog ended a run; everything was saved, and the folder says why."""
 
 
 def train(config: dict[str, Any], folder: Path) -> float | None:
@@ -120,6 +131,8 @@ def train_in_process(config: dict[str, Any], folder: RunFolder) -> float | None:
     with folder.locked():
         try:
             return _train(config, folder)
+        except StoppedEarlyError:
+            raise  # the folder says so already
         except Exception as error:
             told = disk_trouble(error, f"Mend that and go on with: ganrun run={folder.path}") or error
             reason = str(told) if isinstance(told, GanrunError) else f"{type(told).__name__}: {told}"
@@ -150,6 +163,9 @@ def _train(config: dict[str, Any], folder: RunFolder) -> float | None:
         best: float | None = state["best"].get("value")
         return best
     logbook = Logbook(folder, settings.log_every_steps, config)
+    watchdog = WatchdogSettings(**config["watchdog"])
+    if watchdog.action != "none":
+        logbook.watchdog = Watchdog(watchdog, folder, logbook)
     checkpoints = Checkpoints(folder, settings.checkpoint_every_steps, settings.keep_checkpoints, config, logbook)
     trainer = Trainer(
         settings=settings,
@@ -205,10 +221,7 @@ def fit(trainer: Trainer, game: Game, folder: RunFolder, logbook: Logbook, check
     """Train, and leave the folder in a state that says how it ended."""
     finished = False
 
-    def ask() -> None:
-        trainer.stop_requested = True
-
-    with stop_on_signals(ask) as request:
+    with stop_on_signals(lambda: trainer.stop("")) as request:
         try:
             trainer.fit(game)
             finished = True
@@ -219,7 +232,9 @@ def fit(trainer: Trainer, game: Game, folder: RunFolder, logbook: Logbook, check
             with contextlib.suppress(OSError):  # on a full disk the first error is the one to tell
                 logbook.close(finished)
         if distributed.is_main():
-            folder.write_status("finished" if finished else "stopped", trainer.step)
+            folder.write_status("finished" if finished else "stopped", trainer.step, trainer.stop_reason)
+    if trainer.stop_reason:
+        raise StoppedEarlyError(f"{trainer.stop_reason} Everything is saved in {folder.path}.")
     if not finished:
         request.raise_for_caller()
     log.info("finished at step %d: %s", trainer.step, folder.path)

@@ -30,6 +30,7 @@ MAY_CHANGE = (
     "trainer.checkpoint_every_steps",
     "trainer.keep_checkpoints",
     "evaluation.*",
+    "watchdog.*",
     "dataset.root",
     "dataset.path",
     "dataset.download",

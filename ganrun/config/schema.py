@@ -14,7 +14,7 @@ from ganrun.core.arguments import NonNegativeInt, Positive, PositiveInt
 if TYPE_CHECKING:
     from ganrun.augment.base import Augment
     from ganrun.core.types import Dataset
-    from ganrun.engine.settings import EvaluationSettings, PlayerSettings, TrainerSettings
+    from ganrun.engine.settings import EvaluationSettings, PlayerSettings, TrainerSettings, WatchdogSettings
     from ganrun.games.base import Game
     from ganrun.losses.objective import Objective
 
@@ -30,6 +30,7 @@ class RunConfig:
         player: player -> what is done around its optimizer.
         trainer: how long, where, how often.
         optimizer: player -> its optimizer.
+        watchdog: signs of failures, and what is done about them.
         evaluation: scores.
         loss: what the players minimise.
         augment: name -> what every sample passes through before a discriminator sees it.
@@ -43,6 +44,7 @@ class RunConfig:
     player: dict[str, PlayerSettings]
     trainer: TrainerSettings
     optimizer: dict[str, Callable[..., Any]]
+    watchdog: WatchdogSettings
     evaluation: EvaluationSettings
     loss: Objective
     augment: dict[str, Augment]
@@ -163,4 +165,17 @@ class InterpolateConfig:
     weights: Literal["ema", "raw"]
     truncation: Positive | None
     seed: NonNegativeInt
+    output: str | None
+
+
+@dataclass
+class DemoConfig:
+    """What ``ganrun demo`` shows.
+
+    Args:
+        name: a module of :mod:`ganrun.demos`.
+        output: picture to write; ``None``: ``outputs/demos/<name>.png``.
+    """
+
+    name: Literal["dirac_gan", "parallel_lines"]
     output: str | None

@@ -10,7 +10,18 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ganrun.config import compatibility
-from ganrun.config.annotations import Anything, Component, Either, Many, Named, Section, Type, fit, read_type
+from ganrun.config.annotations import (
+    Anything,
+    Choice,
+    Component,
+    Either,
+    Many,
+    Named,
+    Section,
+    Type,
+    fit,
+    read_type,
+)
 from ganrun.config.targets import Target, describe, read
 from ganrun.config.words import did_you_mean, listing
 from ganrun.core.errors import ConfigError, Problem
@@ -92,7 +103,7 @@ def _check_entry(container: Any, key: Any, kind: Type, path: str) -> Iterator[Pr
     if isinstance(value, dict) and "_copies_" in value:
         yield from _check_copies(value["_copies_"], kind, f"{path}._copies_")
     if meant is None:
-        yield Problem(path, f"must be {kind}, not {_shown(value)}")
+        yield Problem(path, f"must be {kind}, not {_shown(value)}", _near(value, kind))
     elif isinstance(value, dict):
         yield from _check_dict(value, meant, path)
     elif isinstance(value, list) and isinstance(meant, Many):
@@ -170,6 +181,12 @@ def _check_fields(node: dict[str, Any], target: Target, path: str) -> Iterator[P
             yield from _check_entry(node, name, kind, f"{prefix}{name}")
         elif parameter.required and name not in injected and not node.get("_partial_"):
             yield MissingKey(f"{prefix}{name}", f"is missing ({kind})", f"Add it with +{prefix}{name}=VALUE.")
+
+
+def _near(value: Any, kind: Type) -> str:
+    kinds = kind.options if isinstance(kind, Either) else (kind,)
+    words = [str(option) for each in kinds if isinstance(each, Choice) for option in each.options]
+    return did_you_mean(value, words) if isinstance(value, str) else ""
 
 
 def _shown(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Scalars that a game and the trainer report every step, kept on the device until the next tick."""
+"""What a game and the trainer report every step, kept on the device until the next tick."""
 
 from __future__ import annotations
 
@@ -11,15 +11,23 @@ from ganrun.core.errors import RunError
 
 
 class Statistics:
-    """Scalars reported since the last tick; nothing here waits for the device until :meth:`flush`."""
+    """Scalars reported since the last tick, and the newest samples of distributions.
+
+    Nothing here waits for the device until :meth:`flush`.
+    """
 
     def __init__(self) -> None:
         self.step = 0
+        self.newest: dict[str, Tensor] = {}
         self._values: dict[str, list[tuple[int, Tensor]]] = {}
 
     def report(self, tag: str, value: Tensor) -> None:
         """Note a scalar tensor under ``tag``; its mean over the tick is logged."""
         self._values.setdefault(tag, []).append((self.step, value.detach()))
+
+    def keep(self, tag: str, values: Tensor) -> None:
+        """Note ``values`` as the newest sample of the distribution ``tag``, which histograms show."""
+        self.newest[tag] = values.detach()
 
     def flush(self) -> dict[str, float]:
         """Mean of every tag since the last flush.

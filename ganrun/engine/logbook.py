@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -29,6 +30,36 @@ NON_FINITE_REMEDY = (
 )
 
 
+CHARTS = {
+    "discriminator: loss and equilibrium": [
+        r"adversarial/discriminator.*",
+        r"equilibrium/discriminator.*",
+    ],
+    "generator: loss and equilibrium": [
+        r"adversarial/generator.*",
+        r"equilibrium/generator.*",
+    ],
+    "mean scores": [r"score/real.*", r"score/fake.*"],
+    "discriminator: accuracy": [r"score/accuracy.*"],
+    "certified bounds of divergences": [r"bound/.*"],
+    "gradient norms": [r"gradient_norm/.*"],
+    "generator: gradient per fake score": [r"saturation/.*"],
+    "diversity of fakes": [r"diversity/.*"],
+    "discriminator: slope": [r"slope/.*"],
+}
+"""Charts of the CUSTOM SCALARS tab: title -> patterns of the tags that stand in it."""
+
+
+class Observer(Protocol):
+    """Who follows the curves."""
+
+    def observe(self, trainer: Trainer, steps: int, means: dict[str, float]) -> dict[str, float]:
+        """Take in the means of a tick of ``steps`` steps; further scalars to write."""
+
+    def mend(self, trainer: Trainer, cause: str) -> bool:
+        """Whether training can go on after a value that was not finite."""
+
+
 class Logbook:
     """Helper that writes everything down, once per tick.
 
@@ -36,6 +67,9 @@ class Logbook:
         folder: the run folder.
         every_steps: length of a tick.
         config: resolved configuration, shown as text and as hyperparameters.
+
+    Attributes:
+        watchdog: told about every tick, if there is one.
     """
 
     def __init__(self, folder: RunFolder, every_steps: int, config: dict[str, Any]) -> None:
@@ -43,10 +77,12 @@ class Logbook:
         self.every_steps = every_steps
         self.config = config
         self.latest: dict[str, float] = {}
+        self.watchdog: Observer | None = None
         self._writer: Any = None
         self._bar: tqdm[Any] | None = None
         self._redirect: Any = None
         self._line_at = 0.0
+        self._charted = False
 
     def begin(self, trainer: Trainer) -> None:
         """Open the files; curves go on where the checkpoint was made."""
@@ -97,16 +133,25 @@ class Logbook:
         """Write the means since the last tick, speed and the time breakdown.
 
         Raises:
-            RunError: a reported value is not finite.
+            RunError: a reported value is not finite, and the watchdog does not mend it.
         """
         steps = trainer.step - self._tick_step
         if steps == 0:
             return
-        means = self._flush(trainer.stage.game.statistics)
+        try:
+            means = self._flush(trainer.stage.game.statistics)
+        except RunError as error:
+            if self.watchdog is None or not self.watchdog.mend(trainer, str(error)):
+                raise RunError(f"{error}. {self.folder.last_good()} {NON_FINITE_REMEDY}") from None
+            self._mark(trainer)
+            return
+        if self.watchdog is not None:
+            means |= self.watchdog.observe(trainer, steps, means)
         means |= {f"learning_rate/{name}": player.learning_rate for name, player in trainer.players.items()}
         means |= self._speed(trainer, steps)
-        self._mark(trainer)
         self.add_scalars(means, trainer.step)
+        self._picture_tick(trainer)
+        self._mark(trainer)
         self._show(trainer)
 
     def add_scalars(self, values: dict[str, float], step: int) -> None:
@@ -119,10 +164,28 @@ class Logbook:
         self._jsonl.write(json.dumps({"step": step} | values) + "\n")
         self._jsonl.flush()
 
+    def add_text(self, tag: str, text: str, step: int) -> None:
+        """Write a text to TensorBoard."""
+        if self._writer is not None:
+            self._writer.add_text(tag, text, step)
+
     def add_picture(self, name: str, pixels: np.ndarray, step: int) -> None:
         """Write a picture, uint8 ``[H, W, 3]``, to TensorBoard."""
         if self._writer is not None:
             self._writer.add_image(f"samples/{name}", pixels, step, dataformats="HWC")
+
+    def _picture_tick(self, trainer: Trainer) -> None:
+        """After the first tick the charts of what there is, and histograms as often as pictures."""
+        if self._writer is None:
+            return
+        if not self._charted:
+            self._writer.add_custom_scalars({"diagnostics": charts(list(self.latest))})
+            self._charted = True
+        every = trainer.settings.picture_every_steps
+        last = trainer.step >= trainer.stage_start + trainer.settings.steps
+        if last or (every and trainer.step // every > self._tick_step // every):
+            for tag, values in trainer.stage.game.statistics.newest.items():
+                self._writer.add_histogram(tag, values.float().cpu(), trainer.step)
 
     def _flush(self, statistics: Statistics) -> dict[str, float]:
         """Means over the tick and over processes; a broken value in one process stops all of them."""
@@ -133,7 +196,7 @@ class Logbook:
             broken = str(error)
         everyone = distributed.gather((means, broken))
         if broken := next((text for _, text in everyone if text), ""):
-            raise RunError(f"{broken}. {self.folder.last_good()} {NON_FINITE_REMEDY}")
+            raise RunError(broken)
         return {tag: sum(other[tag] for other, _ in everyone) / len(everyone) for tag in means}
 
     def _mark(self, trainer: Trainer) -> None:
@@ -192,6 +255,15 @@ def _step_of_line(line: str) -> float:
         return float(json.loads(line)["step"])
     except ValueError:  # the last line of a killed run may be cut
         return float("inf")
+
+
+def charts(tags: list[str]) -> dict[str, list[Any]]:
+    """Those of :data:`CHARTS` that would not be empty, as TensorBoard wants them."""
+    return {
+        title: ["Multiline", patterns]
+        for title, patterns in CHARTS.items()
+        if any(re.fullmatch(pattern, tag) for pattern in patterns for tag in tags)
+    }
 
 
 def loss_totals(values: dict[str, float]) -> list[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from ganrun.core.arguments import Fraction, NonNegativeInt, Positive, PositiveInt
+from ganrun.core.arguments import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,41 @@ class TrainerSettings:
     picture_samples: PositiveInt
     checkpoint_every_steps: NonNegativeInt
     keep_checkpoints: PositiveInt
+
+
+@dataclass(frozen=True)
+class WatchdogSettings:
+    """When a curve is called the sign of a failure, and what is done then.
+
+    Args:
+        action: ``warn``; ``stop``: end the run, with everything saved; ``rollback``: restore an earlier checkpoint and
+            go on; ``none``: do not look.
+        patience: ticks in a row that must show a sign; trends are judged over three times as many.
+        warmup: first ticks of every stage, which are not judged.
+        max_rollbacks: how often a run may be rolled back before it is stopped.
+        accuracy: the discriminator has won where it is right at least this often ...
+        loss_share: ... and its loss is below this share of its value at equilibrium.
+        gradient: the generator's gradient has vanished where its strength per fake score is below this.
+        diversity: the generator has collapsed where the spread of fakes, relative to that of reals, is below this.
+        swing: the players oscillate where the lead of the reals' mean score goes this many standard deviations up and
+            down.
+        slope: the discriminator diverges where its mean slope is above this ...
+        growth: ... and has grown by this factor, steadily.
+        idle: the discriminator is idle where its accuracy has never been more than this above one half.
+    """
+
+    action: Literal["warn", "stop", "rollback", "none"]
+    patience: Annotated[int, ">= 2"]
+    warmup: NonNegativeInt
+    max_rollbacks: NonNegativeInt
+    accuracy: Fraction
+    loss_share: Fraction
+    gradient: NonNegative
+    diversity: NonNegative
+    swing: Positive
+    slope: Positive
+    growth: Annotated[float, ">= 1"]
+    idle: Fraction
 
 
 @dataclass(frozen=True)

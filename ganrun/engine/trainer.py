@@ -68,8 +68,10 @@ class Trainer:
         self.precision = precision.resolve_precision(settings.precision, self.device)
         self.step = 0
         self.best: dict[str, Any] = {}
+        self.notes: dict[str, Any] = {}
         self.seconds: dict[str, float] = {}
         self.stop_requested = False
+        self.stop_reason = ""
         self._optimizers = optimizers
         self._player_settings = players
         self._checkpoint = checkpoint
@@ -153,6 +155,14 @@ class Trainer:
                     game.statistics.report(f"loss/{'+'.join(names)}/{term}", value)
         return movers
 
+    def stop(self, reason: str) -> None:
+        """Ask for an end after this step.
+
+        Args:
+            reason: why; empty where a signal asked.
+        """
+        self.stop_requested, self.stop_reason = True, reason
+
     def ask(self, moment: str) -> None:
         """Let every helper do its part, and account for its time."""
         for helper in self.helpers:
@@ -197,13 +207,27 @@ class Trainer:
             "buffers": distributed.gather(buffers) if distributed.world_size() > 1 else [],
             "players": {name: player.state_dict() for name, player in self.players.items()},
             "best": self.best,
+            "notes": self.notes,
             "facts": asdict(self.dataset.facts),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a state made in the current stage."""
         self.step, self.stage_start = state["step"], state["stage_start"]
-        self.stream.position, self.best = state["position"], state["best"]
+        self.stream.position, self.best, self.notes = state["position"], state["best"], state["notes"]
+        self._restore(state)
+
+    def roll_back(self, state: dict[str, Any]) -> None:
+        """Take up weights, buffers, optimizers and averages of an earlier state of this stage.
+
+        The step, and with it the position in the data and all randomness, stays: what follows is not what followed
+        the first time.
+        """
+        self._restore(state)
+        if self.best.get("step") == self.step:  # that was the state which has just been given up
+            self.best = state["best"]
+
+    def _restore(self, state: dict[str, Any]) -> None:
         self.stage.game.load_state_dict(state["game"])
         if len(state["buffers"]) == distributed.world_size():
             self.stage.game.load_state_dict(state["buffers"][distributed.rank()], strict=False)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from ganrun.core.types import Batch, LatentSpace, Move, Terms
+from ganrun.core.types import Batch, LatentSpace, Move, Picture, Scatter, Terms
 from ganrun.games.base import Game, Stream
+from ganrun.games.surface import surface
 from ganrun.latents.normal import Normal
 from ganrun.latents.uniform import Uniform
 from ganrun.losses.base import Comparison
@@ -63,29 +64,34 @@ class AdversarialGame(Game):
             fake = self.generator(self.latent(len(batch), self.device), condition)
         comparison = self.compare(batch.real, fake, condition)
         terms = self.objective.discriminator_terms(comparison)
-        self.report_scores(comparison)
+        self.report_discriminator(self.objective, comparison, terms)
         return terms
 
     def generator_terms(self, batch: Batch) -> Terms:
         """What the generator minimises, on fresh latents and the conditions of ``batch``."""
         condition = batch.condition if self.classes else None
         fake = self.generator(self.latent(len(batch), self.device), condition)
-        return self.objective.generator_terms(self.compare(batch.real, fake, condition))
+        comparison = self.compare(batch.real, fake, condition)
+        terms = self.objective.generator_terms(comparison)
+        self.report_generator(self.objective, comparison, terms)
+        return terms
 
     def compare(self, real: Tensor, fake: Tensor, condition: Tensor | None = None) -> Comparison:
         """Both before the discriminator, as the objective wants them seen."""
         return self.objective.compare(self.discriminator, real, fake, condition, self.moment)
-
-    def report_scores(self, comparison: Comparison) -> None:
-        """Log the mean score of reals and fakes."""
-        self.statistics.report("score/real", comparison.real_output.score.mean())
-        self.statistics.report("score/fake", comparison.fake_output.score.mean())
 
     @torch.no_grad()
     def sample(self, count: int, condition: Tensor | None = None) -> Tensor:
         if condition is None and self.classes:
             condition = torch.arange(count, device=self.device) % self.classes
         return self.generator(self.latent(count, self.device), condition)
+
+    def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
+        pictures = super().pictures(examples, count)
+        points = pictures["generated"]
+        if isinstance(points, Scatter) and not self.classes:
+            pictures["surface"] = surface(points, self.compare, self.objective)
+        return pictures
 
     def latent_space(self) -> LatentSpace | None:
         if not isinstance(self.latent, Normal | Uniform):

@@ -9,7 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ganrun.core.statistics import Statistics
-from ganrun.core.types import START, Batch, Grid, LatentSpace, Moment, Move, Picture, Scatter
+from ganrun.core.types import START, Batch, Grid, LatentSpace, Moment, Move, Picture, Scatter, Terms
+from ganrun.losses import diagnostics
+from ganrun.losses.base import Comparison
+from ganrun.losses.objective import Objective
 
 Stream = Iterator[Batch]
 
@@ -93,6 +96,20 @@ class Game(nn.Module):
     def columns(self, count: int) -> int:
         """How many of ``count`` samples stand in one row of a picture."""
         return max(1, round(count**0.5))
+
+    def report_discriminator(
+        self, objective: Objective, comparison: Comparison, terms: Terms, domain: str = ""
+    ) -> None:
+        """Log what a discriminator's move tells; where there are several discriminators, under their ``domain``."""
+        for tag, value in diagnostics.of_discriminator(objective, comparison, terms).items():
+            self.statistics.report(tag + domain, value)
+        for name, output in (("real", comparison.real_output), ("fake", comparison.fake_output)):
+            self.statistics.keep(f"distribution/{name}{domain}", diagnostics.judgement(output))
+
+    def report_generator(self, objective: Objective, comparison: Comparison, terms: Terms, domain: str = "") -> None:
+        """Log what a generator's move tells."""
+        for tag, value in diagnostics.of_generator(objective, comparison, terms).items():
+            self.statistics.report(tag + domain, value)
 
     @property
     def device(self) -> torch.device:

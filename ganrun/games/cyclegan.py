@@ -88,8 +88,12 @@ class CycleGAN(Game):
 
     def generator_terms(self, a: Tensor, b: Tensor, fake_a: Tensor, fake_b: Tensor) -> Terms:
         """What both translators minimise."""
-        judged_a = self.objective.generator_terms(self.compare(self.discriminator_a, a, fake_a))
-        judged_b = self.objective.generator_terms(self.compare(self.discriminator_b, b, fake_b))
+        comparison_a = self.compare(self.discriminator_a, a, fake_a)
+        comparison_b = self.compare(self.discriminator_b, b, fake_b)
+        judged_a = self.objective.generator_terms(comparison_a)
+        judged_b = self.objective.generator_terms(comparison_b)
+        self.report_generator(self.objective, comparison_a, judged_a, "_a")
+        self.report_generator(self.objective, comparison_b, judged_b, "_b")
         terms = _both(judged_a, judged_b, self.adversarial_weight)
         terms["cycle_a"] = self.cycle_weight * _distance(self.b_to_a(fake_b), a)
         terms["cycle_b"] = self.cycle_weight * _distance(self.a_to_b(fake_a), b)
@@ -105,9 +109,8 @@ class CycleGAN(Game):
         comparison_b = self.compare(self.discriminator_b, b, self.pool_b(fake_b))
         judged_a = self.objective.discriminator_terms(comparison_a)
         judged_b = self.objective.discriminator_terms(comparison_b)
-        for domain, comparison in (("a", comparison_a), ("b", comparison_b)):
-            self.statistics.report(f"score/real_{domain}", comparison.real_output.score.mean())
-            self.statistics.report(f"score/fake_{domain}", comparison.fake_output.score.mean())
+        self.report_discriminator(self.objective, comparison_a, judged_a, "_a")
+        self.report_discriminator(self.objective, comparison_b, judged_b, "_b")
         return _both(judged_a, judged_b, self.adversarial_weight * self.discriminator_factor)
 
     def compare(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> Comparison:

@@ -70,13 +70,15 @@ class InfoGAN(AdversarialGame):
             fake = self.generator(z)
         comparison = self.compare(batch.real, fake)
         terms = self.objective.discriminator_terms(comparison)
-        self.report_scores(comparison)
+        self.report_discriminator(self.objective, comparison, terms)
         return terms | self.information_terms(z, comparison) if self.information_update == "both" else terms
 
     def generator_terms(self, batch: Batch) -> Terms:
         z = self.latent(len(batch), self.device)
         comparison = self.compare(batch.real, self.generator(z))
-        return self.objective.generator_terms(comparison) | self.information_terms(z, comparison)
+        terms = self.objective.generator_terms(comparison)
+        self.report_generator(self.objective, comparison, terms)
+        return terms | self.information_terms(z, comparison)
 
     def information_terms(self, z: Tensor, comparison: Comparison) -> Terms:
         """How badly the codes in ``z`` are read off the fakes, weighted."""

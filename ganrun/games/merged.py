@@ -20,9 +20,9 @@ class MergedGame(AdversarialGame):
 
     The bracket is 0, and its gradient is not: D's two contributions cancel and G keeps its own, so one backward pass
     serves both players. The update is simultaneous, on one batch of fakes. D must be the same function in both passes,
-    and ℓ_G must reach the generator through the fakes: augmentations, which draw afresh, further terms of the generator
-    and several critic steps are refused. λ is the ratio of learning rates under plain gradient descent only; Adam does
-    not see the scale of a gradient.
+    and ℓ_G must reach the generator through the fakes: augmentations, which draw afresh, terms on the generator's
+    weights and several critic steps are refused. λ is the ratio of learning rates under plain gradient descent only;
+    Adam does not see the scale of a gradient.
 
     Args:
         generator: ``generator(z, condition)`` -> samples; a list of generators plays as an ensemble.
@@ -62,6 +62,7 @@ class MergedGame(AdversarialGame):
             shadow = self.objective.generator_terms(detached)
         for name, term in mine.items():
             self.statistics.report(f"loss/generator/{name}", term)
-        self.report_scores(detached)
+        self.report_discriminator(self.objective, detached, terms)
+        self.report_generator(self.objective, attached, mine)
         bracket = torch.stack(list(mine.values())).sum() - torch.stack(list(shadow.values())).sum()
         yield {("discriminator", "generator"): terms | {"bracket": self.generator_factor * bracket}}

@@ -140,13 +140,14 @@ class Scale(Game):
             fake = self.refine(self.previous())
         comparison = self.compare(fake)
         terms = self.objective.discriminator_terms(comparison)
-        self.statistics.report("score/real", comparison.real_output.score.mean())
-        self.statistics.report("score/fake", comparison.fake_output.score.mean())
+        self.report_discriminator(self.objective, comparison, terms)
         return terms
 
     def generator_terms(self) -> Terms:
         """The adversarial terms of a fresh fake and ``α · ‖x_rec - x‖²`` (mean over pixels)."""
-        terms = self.objective.generator_terms(self.compare(self.refine(self.previous())))
+        comparison = self.compare(self.refine(self.previous()))
+        terms = self.objective.generator_terms(comparison)
+        self.report_generator(self.objective, comparison, terms)
         error = mse_loss(self.generator(self.amplitude * self.z_star, self.below), self.real)
         self.statistics.report("scale/reconstruction_mse", error)
         self.statistics.report("scale/noise_amplitude", self.amplitude)

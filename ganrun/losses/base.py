@@ -74,8 +74,7 @@ class Comparison:
         if self.fake.requires_grad and not self.real.requires_grad:
             with torch.no_grad():
                 return self.judge(self.real)
-        fake_known = "fake_output" in self.__dict__
-        if fake_known or self.real.shape != self.fake.shape or couples_samples(self.discriminator):
+        if self.fakes_judged or self.real.shape != self.fake.shape or couples_samples(self.discriminator):
             return self.judge(self.real)
         condition = None if self.condition is None else torch.cat([self.condition, self.condition])
         both = self.judge(torch.cat([self.real, self.fake]), condition)
@@ -86,6 +85,11 @@ class Comparison:
     def fake_output(self) -> DiscriminatorOutput:
         """Output for the fake samples."""
         return self.judge(self.fake)
+
+    @property
+    def fakes_judged(self) -> bool:
+        """Whether :attr:`fake_output` is there without another pass."""
+        return "fake_output" in self.__dict__
 
     def best_fakes(self, count: int) -> Comparison:
         """The ``count`` pairs whose fakes have the highest scores, with the outputs that are known already."""
@@ -148,6 +152,9 @@ class AdversarialLoss(nn.Module):
     """``element_wise``: formulas of one score; ``pairwise``: compares reals with fakes, one by one or with their mean;
     ``logistic``: has real and fake targets."""
 
+    threshold: float | None = None
+    """Score between the verdicts "real" and "generated"; ``None``: only differences of scores mean something."""
+
     def discriminator_real(self, score: Tensor) -> Tensor:
         """Discriminator's loss of one real score."""
         raise NotImplementedError
@@ -205,6 +212,9 @@ class Term(nn.Module):
 
     forbids: tuple[str, ...] = ()
     """Traits beside which the term is meaningless."""
+
+    provides: tuple[str, ...] = ()
+    """``on_weights``: the term looks at the weights of the network that it is attached to, and not at samples."""
 
     def attach(self, network: nn.Module) -> None:
         """Told once, when a game is made, whose player minimises the term; terms on weights keep a reference."""

@@ -26,14 +26,16 @@ class Divergence(NamedTuple):
     Args:
         witness: T(v), which increases and has the domain of f* for its range.
         conjugate: f*(T(v)).
-        slope: f'(1), the optimal T where p = q; a sample is called real above it.
+        slope: f'(1), the optimal T where p = q.
         value: f(1), the divergence where P = Q.
+        threshold: the v with T(v) = f'(1); a sample is called real above it.
     """
 
     witness: Formula
     conjugate: Formula
     slope: float = 0.0
     value: float = 0.0
+    threshold: float = 0.0
 
 
 class _LogRatio(torch.autograd.Function):
@@ -61,6 +63,11 @@ def log_ratio(t: Tensor) -> Tensor:
     return _LogRatio.apply(t)
 
 
+def _inverse_logsigmoid(t: float) -> float:
+    """The v with log σ(v) = t < 0."""
+    return t - math.log(-math.expm1(t))
+
+
 def _log_softplus(v: Tensor) -> Tensor:
     """log(softplus(v)), which is v itself far to the left, where softplus underflows."""
     return torch.where(v < -40, v, torch.log(softplus(v.clamp(min=-40))))
@@ -83,7 +90,8 @@ def weighted_jensen_shannon(pi: float) -> Divergence:
         near = torch.log(-torch.expm1(-softplus(-v.clamp(max=40)) / pi))
         return (1 - pi) * (math.log(1 - pi) - torch.where(v > 40, -v - math.log(pi), near))
 
-    return Divergence(lambda v: logsigmoid(v) - pi * math.log(pi), conjugate)
+    middle = _inverse_logsigmoid(pi * math.log(pi))
+    return Divergence(lambda v: logsigmoid(v) - pi * math.log(pi), conjugate, threshold=middle)
 
 
 def alpha_divergence(alpha: float) -> Divergence:
@@ -94,12 +102,13 @@ def alpha_divergence(alpha: float) -> Divergence:
     return Divergence(
         lambda v: 1 / (1 - alpha) + logsigmoid(v),
         lambda v: torch.expm1(power * (math.log(1 - alpha) + _log_softplus(-v))) / alpha,
+        threshold=_inverse_logsigmoid(-1 / (1 - alpha)),
     )
 
 
 CONJUGATE = {
     "total_variation": Divergence(lambda v: torch.tanh(v) / 2, lambda v: torch.tanh(v) / 2),
-    "kl": Divergence(lambda v: v, lambda v: torch.exp(v - 1), slope=1.0),
+    "kl": Divergence(lambda v: v, lambda v: torch.exp(v - 1), slope=1.0, threshold=1.0),
     "reverse_kl": Divergence(lambda v: -torch.exp(-v), lambda v: v - 1, slope=-1.0),
     "pearson": Divergence(lambda v: v, _pearson_conjugate),
     "neyman": Divergence(lambda v: -torch.expm1(-v), lambda v: -2 * torch.expm1(-v / 2)),
@@ -204,6 +213,7 @@ class FGAN(AdversarialLoss):
         super().__init__()
         self.name = divergence
         self.divergence = _find(divergence, alpha, pi, parametrisation)
+        self.threshold = self.divergence.threshold
         self.generator = generator
         self.clamp = clamp
 

@@ -15,6 +15,8 @@ class Hinge(AdversarialLoss):
     give the discriminator no gradient.
     """
 
+    threshold = 0.0
+
     def discriminator_real(self, score: Tensor) -> Tensor:
         return relu(1 - score)
 

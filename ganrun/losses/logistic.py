@@ -44,6 +44,8 @@ class Logistic(AdversarialLoss):
         self.real_target = real_target
         self.fake_target = fake_target
         self.flip_probability = flip_probability
+        self.sigma = (real_target + fake_target) / 2  # optimal where reals and fakes are alike; flips do not move it
+        self.threshold = math.log(self.sigma / (1 - self.sigma))
 
     def discriminator_real(self, score: Tensor) -> Tensor:
         return self._cross_entropy(score, self.real_target, self.fake_target)
@@ -57,9 +59,8 @@ class Logistic(AdversarialLoss):
         return {"jensen_shannon": math.log(2) - discriminator_loss / 2}
 
     def equilibrium(self) -> dict[str, float]:
-        # flips move both targets, and leave their mean, which is the optimal σ here
-        sigma = (self.real_target + self.fake_target) / 2
-        return {"discriminator": -2 * (sigma * math.log(sigma) + (1 - sigma) * math.log(1 - sigma))}
+        entropy = -self.sigma * math.log(self.sigma) - (1 - self.sigma) * math.log(1 - self.sigma)
+        return {"discriminator": 2 * entropy}
 
     def _cross_entropy(self, score: Tensor, target: float | Tensor, other: float) -> Tensor:
         if self.flip_probability > 0:

@@ -27,6 +27,7 @@ class LeastSquares(AdversarialLoss):
         if a == b:
             raise ValueError(f"a and b must differ, got {a} for both")
         self.a, self.b, self.c = a, b, c
+        self.threshold = (a + b) / 2
 
     def discriminator_real(self, score: Tensor) -> Tensor:
         return 0.5 * (score - self.b) ** 2

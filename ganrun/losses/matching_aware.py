@@ -46,6 +46,7 @@ class MatchingAware(AdversarialLoss):
         if "element_wise" not in loss.provides:
             raise ValueError(f"loss must be made of formulas of single scores, and {type(loss).__name__} is not")
         self.loss = loss
+        self.threshold = loss.threshold
         self.fake_weight = fake_weight
         self.wrong_weight = wrong_weight
         self.wrong = wrong

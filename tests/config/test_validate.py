@@ -26,6 +26,7 @@ def needed(choice: str) -> list[str]:
         "evaluation=points": ["dataset=ring"],
         "loss=ebgan": ["model=ebgan"],
         "loss=matching_aware": ["model.conditional=true"],
+        "model=ebgan_toy": ["dataset=ring"],
         "model=toy": ["dataset=ring"],
         "model=cyclegan": ["dataset=unpaired"],
         "model=singan": ["dataset=single_image"],

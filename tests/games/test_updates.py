@@ -216,7 +216,7 @@ def test_generator_learns_from_its_best_fakes(progress, value):
 
 
 def test_one_fake_is_always_left():
-    given = objective(Wasserstein(), top_k=linear(0.0, 0.0))
+    given = objective(Wasserstein(), top_k=linear(0.0, 0.0, 0.0))
     fake = torch.tensor([[0.0], [3.0]], requires_grad=True)
     comparison = given.compare(FirstColumn(), torch.zeros(2, 1), fake, None, Moment(0, 1.0))
     assert given.generator_terms(comparison)["adversarial"].item() == -3.0

@@ -330,6 +330,17 @@ def test_equilibrium(sides, name, parametrisation):
         assert [side.item() for side in reached] == pytest.approx(list(loss.equilibrium().values()), abs=1e-9)
 
 
+@pytest.mark.parametrize("parametrisation", ["conjugate", "ratio"])
+@pytest.mark.parametrize("name", [*CONJUGATE, "jensen_shannon_weighted", "alpha"])
+@pytest.mark.parametrize("number", [0.3, 0.9999, 3.0])
+def test_the_threshold_is_where_the_slope_is_that_of_equal_densities(name, parametrisation, number):
+    if name == "total_variation" and parametrisation == "ratio":
+        return
+    loss = FGAN(name, number, min(number, 0.5), "alternative", parametrisation, None)
+    found = loss.divergence.witness(torch.tensor(loss.threshold, dtype=torch.float64))
+    assert found.item() == pytest.approx(loss.divergence.slope, abs=1e-9)
+
+
 def test_gan_is_the_minimax_and_the_non_saturating_loss(sides):
     for generator, other in (("saturating", Minimax), ("alternative", NonSaturating)):
         plain = other(1.0, 0.0, 0.0)

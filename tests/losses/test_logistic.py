@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
@@ -68,3 +70,8 @@ def test_flips_are_the_discriminators_alone_and_draw_nothing_when_off():
 def test_labels_in_the_wrong_order_are_refused():
     with pytest.raises(ValueError, match="real_target must be above fake_target"):
         NonSaturating(0.1, 0.9, 0.0)
+
+
+def test_the_threshold_is_the_optimal_score_of_equal_densities():
+    assert NonSaturating(1.0, 0.0, 0.0).threshold == 0.0
+    assert NonSaturating(0.9, 0.0, 0.0).threshold == pytest.approx(math.log(0.45 / 0.55))

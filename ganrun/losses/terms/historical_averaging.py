@@ -19,6 +19,8 @@ class HistoricalAveraging(Term):
         weight: factor; the paper names none.
     """
 
+    provides = ("on_weights",)
+
     moves: Tensor
 
     def __init__(self, weight: NonNegative) -> None:

@@ -29,6 +29,8 @@ class Orthogonal(Term):
         form: ``off_diagonal``: filters are to be orthogonal, of whatever norm (BigGAN); ``full``: ``‖W Wᵀ - I‖²``.
     """
 
+    provides = ("on_weights",)
+
     def __init__(self, weight: NonNegative, form: Literal["off_diagonal", "full"]) -> None:
         super().__init__()
         self.weight = weight
