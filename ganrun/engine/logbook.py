@@ -31,14 +31,8 @@ NON_FINITE_REMEDY = (
 
 
 CHARTS = {
-    "discriminator: loss and equilibrium": [
-        r"adversarial/discriminator.*",
-        r"equilibrium/discriminator.*",
-    ],
-    "generator: loss and equilibrium": [
-        r"adversarial/generator.*",
-        r"equilibrium/generator.*",
-    ],
+    "discriminator: loss and equilibrium": [r"adversarial/discriminator.*", r"equilibrium/discriminator.*"],
+    "generator: loss and equilibrium": [r"adversarial/generator.*", r"equilibrium/generator.*"],
     "mean scores": [r"score/real.*", r"score/fake.*"],
     "discriminator: accuracy": [r"score/accuracy.*"],
     "certified bounds of divergences": [r"bound/.*"],
@@ -149,9 +143,9 @@ class Logbook:
             means |= self.watchdog.observe(trainer, steps, means)
         means |= {f"learning_rate/{name}": player.learning_rate for name, player in trainer.players.items()}
         means |= self._speed(trainer, steps)
-        self.add_scalars(means, trainer.step)
-        self._picture_tick(trainer)
         self._mark(trainer)
+        self.add_scalars(means, trainer.step)
+        self._draw(trainer, steps)
         self._show(trainer)
 
     def add_scalars(self, values: dict[str, float], step: int) -> None:
@@ -174,8 +168,8 @@ class Logbook:
         if self._writer is not None:
             self._writer.add_image(f"samples/{name}", pixels, step, dataformats="HWC")
 
-    def _picture_tick(self, trainer: Trainer) -> None:
-        """After the first tick the charts of what there is, and histograms as often as pictures."""
+    def _draw(self, trainer: Trainer, steps: int) -> None:
+        """After the first tick the charts of what there is; histograms as often as pictures."""
         if self._writer is None:
             return
         if not self._charted:
@@ -183,7 +177,7 @@ class Logbook:
             self._charted = True
         every = trainer.settings.picture_every_steps
         last = trainer.step >= trainer.stage_start + trainer.settings.steps
-        if last or (every and trainer.step // every > self._tick_step // every):
+        if last or (every and trainer.step // every > (trainer.step - steps) // every):
             for tag, values in trainer.stage.game.statistics.newest.items():
                 self._writer.add_histogram(tag, values.float().cpu(), trainer.step)
 

@@ -41,7 +41,8 @@ def of_discriminator(objective: Objective, comparison: Comparison, terms: Terms)
         if len(comparison.real) > 1:
             values["diversity/fake_to_real"] = diversity(comparison.fake, comparison.real)
         for augment in objective.augment.values():
-            values |= augment.statistics()  # type: ignore[operator]
+            statistics = augment.statistics()  # type: ignore[operator]
+            values |= {tag: value.clone() for tag, value in statistics.items()}  # buffers that move on
         return values
 
 

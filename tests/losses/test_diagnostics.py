@@ -223,6 +223,8 @@ def test_a_single_sample_has_no_diversity():
 
 def test_augmentations_are_asked():
     class Adaptive(nn.Module):
+        probability = torch.tensor(0.25)
+
         def forward(self, samples, moment):
             return samples
 
@@ -230,9 +232,10 @@ def test_augmentations_are_asked():
             pass
 
         def statistics(self):
-            return {"adaptive/probability": torch.tensor(0.25)}
+            return {"adaptive/probability": self.probability}
 
     objective = Objective(Hinge(), None, {}, {}, 1, None, {"adaptive": Adaptive()})
     comparison = objective.compare(Critic(first), torch.zeros(2, 1), torch.zeros(2, 1), None, START)
     values = diagnostics.of_discriminator(objective, comparison, objective.discriminator_terms(comparison))
+    Adaptive.probability.fill_(0.5)  # it adapts in place
     assert values["adaptive/probability"].item() == 0.25
