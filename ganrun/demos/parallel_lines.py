@@ -83,11 +83,12 @@ class Look(NamedTuple):
     """A discriminator at one moment of its training, before one θ.
 
     Args:
-        value: minus its loss on fresh points, penalties left out.
+        bound: what its loss on fresh points proves: a lower bound of JS (logistic loss, in nats), or of W₁ times its
+            Lipschitz constant (Wasserstein loss).
         pulls: minus the gradient of each generator's loss with respect to θ.
     """
 
-    value: float
+    bound: float
     pulls: tuple[float, ...]
 
 
@@ -110,10 +111,11 @@ def watch(
         return objective.compare(discriminator, line(0.0, len(fake)), fake, None, START)
 
     def look() -> Look:
-        value = -total(discriminator_loss.discriminator_terms(compare(line(theta, 4096)))).item()
+        terms = discriminator_loss.discriminator_terms(compare(line(theta, 4096)))
+        (bound,) = discriminator_loss.certificate(total(terms)).values()
         where = torch.tensor(theta, requires_grad=True)
         losses = [total(loss.generator_terms(compare(line(where, 4096)))) for loss in generator_losses]
-        return Look(value, tuple(-torch.autograd.grad(loss, where)[0].item() for loss in losses))
+        return Look(bound.item(), tuple(-torch.autograd.grad(loss, where)[0].item() for loss in losses))
 
     looks = []
     for step in range(1, max(STAGES) + 1):
@@ -134,7 +136,7 @@ def demonstrate() -> Demonstration:
     rows = []
     for theta in THETAS:
         js, kl, tv, w1 = truth(theta)
-        certified, estimated = certificate(classifiers[theta][-1]), critics[theta][-1].value
+        certified, estimated = classifiers[theta][-1].bound, critics[theta][-1].bound
         minimax, nonsaturating = classifiers[theta][-1].pulls
         (wasserstein,) = critics[theta][-1].pulls
         numbers = (js, kl, tv, w1, certified, *matched[theta], estimated, minimax, nonsaturating, wasserstein)
@@ -142,11 +144,6 @@ def demonstrate() -> Demonstration:
     names = ("θ", "JS", "KL", "TV", "W₁", "NSGAN: JS ≥", "batch W₁", "other heights", "WGAN-GP: W₁ ≈")
     pulls = ("pull: MMGAN", "NSGAN", "WGAN-GP")
     return Demonstration((*names, *pulls), rows, _draw(classifiers, critics, matched))
-
-
-def certificate(look: Look) -> float:
-    """``JSD ≥ log 2 - d_loss/2``: what any discriminator proves under the logistic loss, in nats."""
-    return math.log(2) + look.value / 2
 
 
 def overestimate(theta: float) -> float:
@@ -182,8 +179,8 @@ def _draw_distances(axes: Axes, matched: dict[float, tuple[float, float]]) -> No
 
 def _draw_learned(axes: Axes, classifiers: Looks, critics: Looks) -> None:
     for index, shade in enumerate(SHADES):
-        certified = [certificate(classifiers[theta][index]) for theta in THETAS]
-        estimated = [critics[theta][index].value for theta in THETAS]
+        certified = [classifiers[theta][index].bound for theta in THETAS]
+        estimated = [critics[theta][index].bound for theta in THETAS]
         _curve(axes, certified, "o-", VERMILION, shade, "NSGAN proves: JS is at least")
         _curve(axes, estimated, "s-", BLUE, shade, "WGAN-GP estimates W₁")
     fine = torch.linspace(-1, 1, 201).tolist()
