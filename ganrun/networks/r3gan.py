@@ -95,7 +95,7 @@ class Resample(nn.Module):
             maps = conv_transpose2d(maps, kernel, stride=2, padding=1, output_padding=1)
         else:
             maps = conv2d(maps, kernel, stride=2, padding=1)
-        return maps.view(*hidden.shape[:2], *maps.shape[2:])
+        return maps.reshape(*hidden.shape[:2], *maps.shape[2:])
 
 
 def _stages(widths: Sequence[int], blocks: int, group_width: int) -> list[nn.Sequential]:

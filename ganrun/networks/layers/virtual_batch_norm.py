@@ -42,7 +42,7 @@ class VirtualBatchNorm(nn.Module):
         normalised = (samples - mean) * torch.rsqrt(variance + 1e-5)
         if self.weight is not None and self.bias is not None:
             normalised = normalised * self.weight[:, None] + self.bias[:, None]
-        return normalised.view_as(hidden).to(hidden.dtype)
+        return normalised.reshape(hidden.shape).to(hidden.dtype)
 
 
 class ReferenceBatch(nn.Module):
