@@ -87,6 +87,7 @@ FORBIDDEN = {
     ),
     "spectral_norm": ("{node} and spectral normalisation both bound the critic's slope", "Use {path}=false."),
     "weight_clipping": ("{node} and weight clipping both bound the critic's slope", "Use {path}=null."),
+    "energy": ("{node} reads the sign of scores, and an energy has only one", "Choose another model or technique."),
     "pairwise": (
         "{node} needs a loss that judges samples one by one, and this one compares pairs",
         "Choose another loss, such as nonsaturating or hinge.",
@@ -109,6 +110,7 @@ def check(config: dict[str, Any]) -> list[Problem]:
         *_energy(config),
         *_two_lipschitz_controls(config),
         *_labels_of_a_loss_without(config),
+        *_two_terms_of_one_name(config),
         *_joint_update(config),
         *_one_pass(config),
         *_virtual_batch_norm(config),
@@ -255,6 +257,22 @@ def _labels_of_a_loss_without(config: dict[str, Any]) -> Iterator[Problem]:
                     f"{node.target.node.name} has no targets that could be smoothed or flipped",
                     "Those are for logistic losses, nonsaturating and minimax; lsgan has its targets a, b and c.",
                 )
+
+
+def _two_terms_of_one_name(config: dict[str, Any]) -> Iterator[Problem]:
+    """A technique whose term was laid over another term that the loss, or another technique, gave the same name."""
+    for side in ("discriminator_terms", "generator_terms"):
+        terms = _at(config, "loss", side)
+        for name, values in terms.items() if isinstance(terms, dict) else ():
+            node = next(_nodes(values, f"loss.{side}.{name}"), None)
+            known = None if node is None else node.target.parameters
+            if node is not None and known is not None:
+                foreign = [key for key in node.values if key not in known and not key.startswith("_")]
+                if foreign:
+                    cause = (
+                        f"there is a term of this name already, whose {foreign[0]} is none of {node.target.node.name}'s"
+                    )
+                    yield Problem(node.path, cause, "Leave out the technique that brings the second one.")
 
 
 def _joint_update(config: dict[str, Any]) -> Iterator[Problem]:
