@@ -55,8 +55,8 @@ class SpectralNorm(nn.Module):
 def spectral_normalise(network: nn.Module) -> None:
     """Normalise the weights of all (transposed) convolutions, linear layers and embeddings, in place.
 
-    Biases and the gains of normalisation layers are left alone. Reals and fakes see the same weights where they share a
-    forward pass; otherwise u moves on between the two.
+    Biases and the gains of normalisation layers are left alone. Within one move of a game every pass sees the same
+    weights, for the objective caches parametrisations; elsewhere u moves on from pass to pass.
     """
     for module in list(network.modules()):
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.Embedding):
