@@ -239,6 +239,19 @@ def test_average_of_a_constant_target():
     assert module.weight.item() == 1.0
 
 
+@pytest.mark.parametrize(
+    ("halflife_images", "batch", "beta"),
+    [(10e3, 64, 0.995573683188), (5e6, 512, 0.999929024248)],  # StyleGAN2-ADA; R3GAN
+)
+def test_half_lives_in_images_are_decays_per_batch(halflife_images, batch, beta):
+    module = nn.Linear(1, 1, bias=False, dtype=torch.float64)
+    nn.init.zeros_(module.weight)
+    player = player_of(module, ema=AverageSettings(halflife_images, 1.0))
+    nn.init.ones_(module.weight)
+    player.average.update(10**9, batch)
+    assert 1 - player.average.tensors[0].item() == pytest.approx(beta, abs=1e-11)
+
+
 def test_average_copies_integer_buffers():
     module = nn.BatchNorm1d(2)
     player = player_of(module)
