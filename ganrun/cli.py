@@ -92,6 +92,15 @@ def interpolate(config: DictConfig) -> None:
         draw(plain(config))
 
 
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="demo")
+def demo(config: DictConfig) -> None:
+    """Play a small game whose truth is known."""
+    with _told_errors():
+        from ganrun.config.demo import demo as play  # imports torch
+
+        play(plain(config))
+
+
 @contextlib.contextmanager
 def _told_errors() -> Iterator[None]:
     """Log what the user can mend, in the run folder too, and leave."""
@@ -138,6 +147,7 @@ VERBS = {
     "evaluate": Verb(evaluate, "evaluate", "EvaluateConfig", ("evaluation", "dataset")),
     "neighbours": Verb(neighbours, "neighbours", "NeighboursConfig", ("evaluation", "dataset")),
     "interpolate": Verb(interpolate, "interpolate", "InterpolateConfig"),
+    "demo": Verb(demo, "demo", "DemoConfig"),
 }
 
 

@@ -28,12 +28,32 @@ from ganrun.engine.checkpoint import read_checkpoint
 from ganrun.engine.logbook import Logbook
 
 CONF = conf_folder()
+RESNET = [  # for a size of 8 pixels, which has no published layout
+    *("dataset.size=8", "+model.generator.widths.8=[4,4]", "+model.discriminator.widths.8=[4,4]"),
+    *("+model.discriminator.halvings.8=1", "model.latent.size=8"),
+]
 SMALL = {
     "dcgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "dcgan_small": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "cgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "acgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "ebgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "resnet": [
+        *("model.generator.width=4", "model.generator.max_width=8", "model.discriminator.width=4"),
+        *("model.discriminator.max_width=8", "model.latent.size=8"),
+    ],
+    "sngan": RESNET,
+    "cgan_projection": RESNET,
+    "wgan_gp_resnet": RESNET,
+    "wgan_gp_resnet64": RESNET,
+    "sngan_cnn": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "r3gan": [
+        *("dataset.size=8", "+model.generator.widths.8=[4,4]", "model.latent.size=8"),
+        *("model.generator.group_width=4", "model.discriminator.group_width=4"),
+    ],
     "mlp": ["model.generator.widths=[16,16]", "model.discriminator.widths=[16]"],
     "toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16]"],
+    "ebgan_toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16,2]"],
     "infogan": [
         *("model.generator.width=4", "model.generator.hidden=16", "model.discriminator.width=4"),
         *("model.discriminator.hidden=16", "model.discriminator.code_hidden=8"),
@@ -98,6 +118,7 @@ def game_overrides(two_domains):
     def overrides(model: str) -> list[str]:
         data = {
             "toy": ["dataset=ring"],
+            "ebgan_toy": ["dataset=ring", "model=ebgan_toy"],
             "cyclegan": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32"],
             "singan": ["dataset=single_image"],
         }.get(model, ["dataset=digits", "dataset.subset=64", f"model={model}"])
@@ -127,7 +148,8 @@ def result(state: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("loss", [name for name in options("loss") if "singan" not in name])
 def test_every_loss_plays(tmp_path, game_overrides, loss):
-    state = play(tmp_path, *game_overrides("dcgan"), f"loss={loss}", "trainer.steps=2")
+    model = {"ebgan": "ebgan", "matching_aware": "cgan"}.get(loss, "dcgan")
+    state = play(tmp_path, *game_overrides(model), f"loss={loss}", "trainer.steps=2")
     assert state["step"] == 2
     if loss == "wgan":
         weights = [v for k, v in state["game"].items() if k.startswith("discriminator") and v.ndim == 4]
@@ -168,7 +190,9 @@ def test_every_recipe_plays(tmp_path, game_overrides, experiment):
     """With the recipe's own numbers, but for the size of its networks and its data."""
     path = CONF / "experiment" / f"{experiment}.yaml"
     assert f"ganrun experiment={experiment}" in path.read_text()  # the header names the command
-    model = experiment.split("_")[0]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        choices = compose("config", [f"experiment={experiment}"], return_hydra_config=True).hydra.runtime.choices
+    model = choices["model"]
     data = [override for override in game_overrides(model) if not override.startswith("model=")]
     assert play(tmp_path, f"experiment={experiment}", *data, "trainer.steps=2")["step"] >= 2
 
@@ -190,6 +214,22 @@ def test_every_game_resumes_exactly(tmp_path, game_overrides, model):
         name = f"step_{step:08d}.pt"
         (parts / "checkpoints" / name).write_bytes((tmp_path / "whole" / "checkpoints" / name).read_bytes())
         assert same(result(play(parts, *overrides, "trainer.steps=4")), result(whole))
+
+
+def test_terms_with_a_memory_resume_exactly(tmp_path, game_overrides):
+    terms = "technique=[lecam,historical_averaging,lazy_r1]"
+    start = "loss.discriminator_terms.lecam.start_step=1"
+    overrides = [*game_overrides("mlp"), terms, start, "trainer.checkpoint_every_steps=3", "trainer.keep_checkpoints=9"]
+    whole = play(tmp_path / "whole", *overrides, "trainer.steps=6")
+    name = "step_00000003.pt"
+    for forget in (None, "total_real", "mean_0"):
+        parts = tmp_path / str(forget)
+        (parts / "checkpoints").mkdir(parents=True)
+        state = read_checkpoint(tmp_path / "whole" / "checkpoints" / name)
+        if forget is not None:
+            drop(state, forget)
+        torch.save(state, parts / "checkpoints" / name)
+        assert same(result(play(parts, *overrides, "trainer.steps=6")), result(whole)) == (forget is None)
 
 
 def drop(state: dict[str, Any], name: str) -> None:

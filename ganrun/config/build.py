@@ -8,7 +8,7 @@ import inspect
 from typing import Any
 
 from ganrun.config.targets import describe
-from ganrun.config.validate import CONTROLS
+from ganrun.config.validate import controls
 from ganrun.core.errors import ConfigError, Problem
 from ganrun.core.facts import Facts
 
@@ -38,7 +38,7 @@ def build(node: Any, context: dict[str, Any] | None = None, partial: bool = Fals
     arguments = {
         name: build(value, context, path=f"{path}.{name}" if path else name)
         for name, value in node.items()
-        if name not in CONTROLS
+        if name not in controls(node)
     }
     if "_target_" not in node:
         return arguments

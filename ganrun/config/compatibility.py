@@ -1,28 +1,119 @@
-"""Do the parts of a configuration fit each other and the data? Components say what they require and forbid."""
+"""Do the parts of a configuration fit each other and the data?
+
+Components say by traits what they require, forbid and provide (class attributes, see ``docs/extending.md``); settings
+of a discriminator and of its player provide traits, too. What is required must be there, what is forbidden must not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ganrun.config.targets import Target, describe
 from ganrun.config.words import listing
 from ganrun.core.errors import ConfigError, Problem
 from ganrun.core.facts import Facts
 
-Node = tuple[str, dict[str, Any], Target]
 
-_IN_WORDS = {"two_domains": "two domains", "single_image": "a single image", "points": "2-D points"}
+class Node(NamedTuple):
+    """A component in a configuration.
+
+    Args:
+        path: where it is.
+        values: its keys and values.
+        target: what its ``_target_`` names.
+    """
+
+    path: str
+    values: dict[str, Any]
+    target: Target
+
+    def traits(self, kind: str) -> tuple[str, ...]:
+        """What the component requires, forbids or provides."""
+        return self.target.trait(kind) or ()
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.target.node.name})"
+
+
+DATA = {
+    "images": "images",
+    "points": "2-D points",
+    "labels": "labels",
+    "two_domains": "two domains",
+    "single_image": "a single image",
+}
+"""Traits that only the data can bring, in words."""
+
+SETTINGS = {
+    ("norm", "batch"): "batch_norm",
+    ("minibatch", "discrimination"): "coupled_samples",
+    ("minibatch", "stddev"): "coupled_samples",
+    ("spectral", True): "spectral_norm",
+}
+"""Settings of a discriminator that provide a trait."""
+
+CONDITIONING = {"classifier": "class_logits", "projection": "projection"}
+"""What a discriminator's ``conditioning`` provides where it is conditional."""
+
+REQUIRED = {
+    "energy": (
+        "{node} needs a discriminator whose score is an energy, as autoencoders have",
+        "Use model=ebgan.",
+    ),
+    "conditional": (
+        "{node} needs a model that is given labels",
+        "Use model.conditional=true, or technique=[conditional].",
+    ),
+    "class_logits": (
+        "{node} needs a discriminator with a classifier",
+        "Use model=acgan, or model.conditional=true with model.discriminator.conditioning=classifier.",
+    ),
+}
+"""Trait that is not there -> cause and remedy."""
+
+FORBIDDEN = {
+    "batch_norm": (
+        "batch norm mixes samples, but {node} takes gradients of single samples",
+        "Use {path}=none, layer or instance (auto chooses none).",
+    ),
+    "coupled_samples": (
+        "a minibatch layer mixes samples, but {node} takes gradients of single samples",
+        "Use {path}=none.",
+    ),
+    "patch_scores": (
+        "the discriminator scores patches, but {node} needs one score per sample",
+        "Choose another loss, or a model with one score per sample.",
+    ),
+    "spectral_norm": ("{node} and spectral normalisation both bound the critic's slope", "Use {path}=false."),
+    "weight_clipping": ("{node} and weight clipping both bound the critic's slope", "Use {path}=null."),
+    "energy": ("{node} reads the sign of scores, and an energy has only one", "Choose another model or technique."),
+    "pairwise": (
+        "{node} needs a loss that judges samples one by one, and this one compares pairs",
+        "Choose another loss, such as nonsaturating or hinge.",
+    ),
+}
+"""Trait that must not be there -> cause and remedy."""
+
+TARGETS = ("real_target", "fake_target", "flip_probability")
+"""Arguments of logistic losses that label smoothing and flipping set."""
 
 
 def check(config: dict[str, Any]) -> list[Problem]:
     """Everything that can be known before the data are read."""
     dataset = next(_nodes(config.get("dataset"), "dataset"), None)
-    possible = None if dataset is None else dataset[2].trait("provides")
+    possible = None if dataset is None else dataset.target.trait("provides")
     return [
-        *(_unmet(config, frozenset(possible)) if possible is not None else ()),
+        *(_without_data(config, frozenset(possible)) if possible is not None else ()),
+        *_missing(config),
         *_forbidden(config),
+        *_energy(config),
         *_two_lipschitz_controls(config),
+        *_labels_of_a_loss_without(config),
+        *_two_terms_of_one_name(config),
+        *_joint_update(config),
+        *_one_pass(config),
+        *_virtual_batch_norm(config),
         *_uneven_batch(config),
         *_one_image(config),
         *_unknown_best(config),
@@ -31,7 +122,7 @@ def check(config: dict[str, Any]) -> list[Problem]:
 
 def check_facts(config: dict[str, Any], facts: Facts) -> list[Problem]:
     """Everything that hangs on what the data turned out to be."""
-    return [*_unmet(config, facts.provides), *_not_square(config, facts)]
+    return [*_without_data(config, facts.provides), *_not_square(config, facts)]
 
 
 def resolve_auto(config: dict[str, Any]) -> list[str]:
@@ -41,11 +132,11 @@ def resolve_auto(config: dict[str, Any]) -> list[str]:
         Lines for the log.
     """
     lines = []
-    forbidding = _forbidding(config)
+    forbidding = _forbidding(config, "batch_norm")
     for path, node, _ in _discriminators(config):
         if node.get("norm") == "auto":
             if forbidding:
-                node["norm"], reason = "none", f"{_name(forbidding[0])} takes gradients of single samples"
+                node["norm"], reason = "none", f"{forbidding[0]} takes gradients of single samples"
             elif node.get("spectral") is True:
                 node["norm"], reason = "none", "a gain of batch norm would undo spectral normalisation"
             else:
@@ -54,20 +145,205 @@ def resolve_auto(config: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _unmet(config: dict[str, Any], provided: frozenset[str]) -> Iterator[Problem]:
+def warnings(config: dict[str, Any]) -> list[str]:
+    """Combinations that train but are seldom meant."""
+    provided = _provided(config)
+    penalties = _forbidding(config, "batch_norm")
+    lines = []
+    if "unbounded" in provided and not (penalties or {"weight_clipping", "spectral_norm"} & provided.keys()):
+        lines.append(
+            "nothing bounds the critic's slope, and this loss has no minimum without: "
+            "add technique=[gradient_penalty], [spectral_norm] or [weight_clipping]"
+        )
+    betas = _at(config, "optimizer", "discriminator", "betas")
+    if "weight_clipping" in provided and isinstance(betas, list) and betas[0]:
+        lines.append("weight clipping with momentum is known to be unstable: optimizer=rmsprop, or betas=[0.0,0.9]")
+    accumulate = _at(config, "trainer", "accumulate")
+    if isinstance(accumulate, int) and accumulate > 1:
+        for trait in ("batch_norm", "coupled_samples", "pairwise"):
+            if trait in provided:
+                lines.append(f"trainer.accumulate={accumulate}: {provided[trait]} sees one micro-batch at a time")
+    if "spectral_norm" in provided and penalties:
+        lines.append(f"spectral normalisation and {penalties[0]} both act on the critic's slope; one is usually enough")
+    return lines
+
+
+def _provided(config: dict[str, Any]) -> dict[str, str]:
+    """Trait -> who provides it, apart from the data."""
+    provided: dict[str, str] = {}
+    for node in _nodes(config.get("loss"), "loss"):
+        provided |= dict.fromkeys(node.traits("provides"), node.path)
+    for node in _discriminators(config):
+        provided |= dict.fromkeys(node.traits("provides"), node.path)
+        for (key, value), trait in SETTINGS.items():
+            if node.values.get(key) == value:
+                provided[trait] = f"{node.path}.{key}"
+        if node.values.get("conditional") is True:
+            provided["conditional"] = f"{node.path}.conditional"
+            brings = CONDITIONING.get(str(node.values.get("conditioning")), "conditional")
+            provided.setdefault(brings, f"{node.path}.conditioning")
+    if _at(config, "player", "discriminator", "weight_clip") is not None:
+        provided["weight_clipping"] = "player.discriminator.weight_clip"
+    if _at(config, "trainer", "batch_size") == 1:  # a sample alone has no others to mix with
+        provided = {trait: path for trait, path in provided.items() if trait not in ("batch_norm", "coupled_samples")}
+    return provided
+
+
+def _choosing(config: dict[str, Any]) -> Iterator[Node]:
+    """Components that require and forbid what networks and losses provide."""
+    for section in ("loss", "augment"):
+        yield from _nodes(config.get(section), section)
+
+
+def _missing(config: dict[str, Any]) -> Iterator[Problem]:
+    """What a component of the objective requires and nobody provides."""
+    provided = _provided(config)
+    for node in _choosing(config):
+        for trait in node.traits("requires"):
+            if trait not in DATA and trait not in provided:
+                cause, remedy = REQUIRED.get(trait, ("{node} needs {trait}", ""))
+                yield Problem(node.path, cause.format(node=node, trait=trait), remedy)
+
+
+def _forbidden(config: dict[str, Any]) -> Iterator[Problem]:
+    """What a component of the objective forbids and somebody provides."""
+    provided = _provided(config)
+    for trait, path in provided.items():
+        for node in _forbidding(config, trait)[:1]:
+            cause, remedy = FORBIDDEN.get(trait, ("{node} does not go with {trait}", ""))
+            yield Problem(path, cause.format(node=node, trait=trait), remedy.format(path=path))
+
+
+def _forbidding(config: dict[str, Any], trait: str) -> list[Node]:
+    """Components that forbid a trait; a batch of one sample has nothing to mix."""
+    alone = trait in ("batch_norm", "coupled_samples") and _at(config, "trainer", "batch_size") == 1
+    return [] if alone else [node for node in _choosing(config) if trait in node.traits("forbids")]
+
+
+def _energy(config: dict[str, Any]) -> Iterator[Problem]:
+    """A discriminator whose score is an energy, under a loss that is not made for one."""
+    if not any("energy" in node.traits("requires") for node in _nodes(config.get("loss"), "loss")):
+        for node in _discriminators(config):
+            if "energy" in node.traits("provides"):
+                yield Problem(
+                    node.path,
+                    f"{node.target.path} scores by an energy, and this loss needs a score of any sign",
+                    "Use loss=ebgan, or another discriminator.",
+                )
+
+
+def _two_lipschitz_controls(config: dict[str, Any]) -> Iterator[Problem]:
+    """Weight clipping beside a penalty, a normaliser or spectral norm."""
+    if _at(config, "player", "discriminator", "weight_clip") is None:
+        return
+    others = [f"{node}" for node in _choosing(config) if "batch_norm" in node.traits("forbids")]
+    others += [f"{node.path}.spectral" for node in _discriminators(config) if node.values.get("spectral") is True]
+    if others:
+        yield Problem(
+            "player.discriminator.weight_clip",
+            f"weight clipping and {others[0]} both bound the critic's slope",
+            "Choose one: player.discriminator.weight_clip=null keeps the other.",
+        )
+
+
+def _labels_of_a_loss_without(config: dict[str, Any]) -> Iterator[Problem]:
+    """Label smoothing and flipping of losses that have no targets."""
+    node = next(_nodes(_at(config, "loss", "adversarial"), "loss.adversarial"), None)
+    if node is not None and node.target.parameters is not None:
+        for name in TARGETS:
+            if name in node.values and name not in node.target.parameters:
+                yield Problem(
+                    f"{node.path}.{name}",
+                    f"{node.target.node.name} has no targets that could be smoothed or flipped",
+                    "Those are for logistic losses, nonsaturating and minimax; lsgan has its targets a, b and c.",
+                )
+
+
+def _two_terms_of_one_name(config: dict[str, Any]) -> Iterator[Problem]:
+    """A technique whose term was laid over another term that the loss, or another technique, gave the same name."""
+    for side in ("discriminator_terms", "generator_terms"):
+        terms = _at(config, "loss", side)
+        for name, values in terms.items() if isinstance(terms, dict) else ():
+            node = next(_nodes(values, f"loss.{side}.{name}"), None)
+            known = None if node is None else node.target.parameters
+            if node is not None and known is not None:
+                foreign = [key for key in node.values if key not in known and not key.startswith("_")]
+                if foreign:
+                    cause = (
+                        f"there is a term of this name already, whose {foreign[0]} is none of {node.target.node.name}'s"
+                    )
+                    yield Problem(node.path, cause, "Leave out the technique that brings the second one.")
+
+
+def _joint_update(config: dict[str, Any]) -> Iterator[Problem]:
+    """Another order of moves, put over a model that has more than a generator and a discriminator."""
+    node = next(_nodes(config.get("model"), "model"), None)
+    if node is None or "joint_update" not in node.traits("provides") or node.target.parameters is None:
+        return
+    foreign = [name for name in node.values if name not in node.target.parameters and not name.startswith("_")]
+    if foreign:
+        yield Problem(
+            "model",
+            f"{node.target.node.name} is for one generator and one discriminator, and this model has {foreign[0]}",
+            "Leave the technique out, or choose another model.",
+        )
+
+
+def _one_pass(config: dict[str, Any]) -> Iterator[Problem]:
+    """The merged update sees one batch of fakes once, through one discriminator."""
+    node = next(_nodes(config.get("model"), "model"), None)
+    if node is None or "one_pass" not in node.traits("provides"):
+        return
+    if _at(config, "loss", "critic_steps") != 1:
+        yield Problem("loss.critic_steps", f"{node} moves both players once per step", "Use loss.critic_steps=1.")
+    for augment in _nodes(config.get("augment"), "augment"):
+        cause = f"{node} needs the same discriminator twice, but {augment} draws afresh"
+        yield Problem(augment.path, cause, "Leave one of the two techniques out.")
+    for term in _nodes(_at(config, "loss", "generator_terms"), "loss.generator_terms"):
+        if "on_weights" in term.traits("provides"):
+            cause = f"{node} reaches the generator through its fakes, and {term} is about its weights"
+            yield Problem(term.path, cause, "Leave one of the two techniques out.")
+
+
+def _virtual_batch_norm(config: dict[str, Any]) -> Iterator[Problem]:
+    """Reference latents are drawn from N(0, I)."""
+    latent = next(_nodes(_at(config, "model", "latent"), "model.latent"), None)
+    if latent is not None and latent.target.node.name != "Normal":
+        for path, values, _ in _nodes(config.get("model"), "model"):
+            if values.get("norm") == "virtual":
+                cause = f"virtual batch norm has normal reference latents, and those of {latent} are not"
+                yield Problem(f"{path}.norm", cause, "Use norm=batch, or normal latents.")
+
+
+def _without_data(config: dict[str, Any], provided: frozenset[str]) -> Iterator[Problem]:
     """Components that require what the data do not provide."""
-    given = f"dataset provides {listing(sorted(_say(trait) for trait in provided))}"
+    given = f"dataset provides {listing(sorted(DATA.get(trait, trait) for trait in provided))}"
     model = list(_nodes(config.get("model"), "model"))
     metrics = _at(config, "evaluation", "metrics")
-    scored = not model or "samples" in (model[0][2].trait("provides") or ())
-    for path, _, target in [*model, *(_nodes(metrics, "evaluation.metrics") if scored else ())]:
-        for trait in target.trait("requires") or ():
-            if trait not in provided:
-                yield Problem(path, f"{target.path} needs {_say(trait)}, but {given}", _remedy(path, trait))
-    conditional = next((path for path, node, _ in model if node.get("conditional") is True), None)
+    scored = not model or "samples" in model[0].traits("provides")
+    for node in [*model, *_choosing(config), *(_nodes(metrics, "evaluation.metrics") if scored else ())]:
+        for trait in node.traits("requires"):
+            if trait in DATA and trait not in provided:
+                cause = f"{node.target.path} needs {DATA[trait]}, but {given}"
+                yield Problem(node.path, cause, _remedy(node.path, trait))
+    conditional = next((node.path for node in model if node.values.get("conditional") is True), None)
     if conditional is not None and "labels" not in provided:
         remedy = f"Set {conditional}.conditional=false or choose labelled data."
         yield Problem(f"{conditional}.conditional", f"a conditional model needs labels, but {given}", remedy)
+
+
+def _remedy(path: str, trait: str) -> str:
+    group = path.split(".")[0]
+    if trait == "two_domains":
+        return "Choose dataset=unpaired."
+    if trait == "single_image":
+        return "Choose dataset=single_image."
+    others = {
+        "evaluation": "Choose another evaluation (evaluation=points, evaluation=none) or another dataset.",
+        "model": "Choose another model (model=toy for 2-D points) or another dataset.",
+        "augment": "Leave the technique out, or choose another dataset.",
+    }
+    return others.get(group, f"Choose another {group} or another dataset.")
 
 
 def _not_square(config: dict[str, Any], facts: Facts) -> Iterator[Problem]:
@@ -78,44 +354,6 @@ def _not_square(config: dict[str, Any], facts: Facts) -> Iterator[Problem]:
         if "size" in (target.parameters or {}) and "size" not in node:
             cause = f"{target.path} needs square images, and these are {facts.shape[2]}x{facts.shape[1]}"
             yield Problem(path, cause, "Set dataset.size with dataset.crop=center.")
-
-
-def _remedy(path: str, trait: str) -> str:
-    group = path.split(".")[0]
-    other = "evaluation=points, evaluation=none" if group == "evaluation" else "model=toy for 2-D points"
-    if trait == "two_domains":
-        return "Choose dataset=unpaired."
-    if trait == "single_image":
-        return "Choose dataset=single_image."
-    return f"Choose another {group} ({other}) or another dataset."
-
-
-def _forbidden(config: dict[str, Any]) -> Iterator[Problem]:
-    """Batch norm where gradients of single samples are taken."""
-    forbidding = _forbidding(config)
-    if not forbidding:
-        return
-    for path, node, _ in _discriminators(config):
-        if node.get("norm") == "batch":
-            yield Problem(
-                f"{path}.norm",
-                f"batch norm mixes samples, but {_name(forbidding[0])} takes gradients of single samples",
-                f"Use {path}.norm=none, layer or instance (auto chooses none).",
-            )
-
-
-def _two_lipschitz_controls(config: dict[str, Any]) -> Iterator[Problem]:
-    """Weight clipping beside a penalty or spectral norm."""
-    if _at(config, "player", "discriminator", "weight_clip") is None:
-        return
-    others = [f"the penalty {_name(node)}" for node in _per_sample_terms(config)]
-    others += [f"{path}.spectral" for path, node, _ in _discriminators(config) if node.get("spectral") is True]
-    if others:
-        yield Problem(
-            "player.discriminator.weight_clip",
-            f"weight clipping and {others[0]} both bound the critic's slope",
-            "Choose one: player.discriminator.weight_clip=null keeps the other.",
-        )
 
 
 def _uneven_batch(config: dict[str, Any]) -> Iterator[Problem]:
@@ -129,8 +367,8 @@ def _uneven_batch(config: dict[str, Any]) -> Iterator[Problem]:
 def _one_image(config: dict[str, Any]) -> Iterator[Problem]:
     """More than one sample at a time for a game of a single image."""
     game = next(_nodes(config.get("model"), "model"), None)
-    if game and "single_image" in (game[2].trait("requires") or ()) and _at(config, "trainer", "batch_size") != 1:
-        cause = f"{game[2].path} learns from exactly one image"
+    if game and "single_image" in game.traits("requires") and _at(config, "trainer", "batch_size") != 1:
+        cause = f"{game.target.path} learns from exactly one image"
         yield Problem("trainer.batch_size", cause, "Use trainer.batch_size=1.")
 
 
@@ -140,21 +378,10 @@ def _unknown_best(config: dict[str, Any]) -> Iterator[Problem]:
         yield Problem("evaluation.best", f"no metric is called {best!r}", f"Metrics: {listing(metrics)}.")
 
 
-def _forbidding(config: dict[str, Any]) -> list[Node]:
-    """Terms that forbid batch norm; a batch of one sample has no others to mix with."""
-    return [] if _at(config, "trainer", "batch_size") == 1 else list(_per_sample_terms(config))
-
-
-def _per_sample_terms(config: dict[str, Any]) -> Iterator[Node]:
-    for node in _nodes(config.get("loss"), "loss"):
-        if "batch_norm" in (node[2].trait("forbids") or ()):
-            yield node
-
-
 def _discriminators(config: dict[str, Any]) -> Iterator[Node]:
-    for path, node, target in _nodes(config.get("model"), "model"):
-        if any(part.startswith(("discriminator", "critic")) for part in path.split(".")[1:]):
-            yield path, node, target
+    for node in _nodes(config.get("model"), "model"):
+        if any(part.startswith(("discriminator", "critic")) for part in node.path.split(".")[1:]):
+            yield node
 
 
 def _nodes(value: Any, path: str) -> Iterator[Node]:
@@ -162,7 +389,7 @@ def _nodes(value: Any, path: str) -> Iterator[Node]:
     if isinstance(value, dict):
         if "_target_" in value:
             try:
-                yield path, value, describe(value["_target_"])
+                yield Node(path, value, describe(value["_target_"]))
             except ConfigError:
                 return
         for key, item in value.items():
@@ -177,12 +404,3 @@ def _at(config: Any, *keys: str) -> Any:
     for key in keys:
         config = config.get(key) if isinstance(config, dict) else None
     return config
-
-
-def _name(node: Node) -> str:
-    path, _, target = node
-    return f"{path} ({target.node.name})"
-
-
-def _say(trait: str) -> str:
-    return _IN_WORDS.get(trait, trait)

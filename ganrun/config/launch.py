@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ganrun.config.build import build, data_context
-from ganrun.config.compatibility import check_facts, resolve_auto
+from ganrun.config.compatibility import check_facts, resolve_auto, warnings
 from ganrun.core.errors import ConfigError, GanrunError, RunError
 from ganrun.core.facts import Facts
 from ganrun.core.types import Dataset, parameter_count
@@ -256,6 +256,8 @@ def make_game(config: dict[str, Any], facts: Facts, image: Tensor | None) -> Gam
         raise ConfigError(problems)
     for line in resolve_auto(config):
         log.info(line)
+    for line in warnings(config):
+        log.warning("%s", line)
     reseed("networks", config["seed"])
     augment = build(config["augment"], path="augment")
     objective = build(config["loss"], {"augment": augment}, path="loss")

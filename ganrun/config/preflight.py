@@ -21,16 +21,15 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from ganrun.config import compatibility
 from ganrun.config.paths import conf_folder
 from ganrun.config.resume import resolve
 from ganrun.config.runs import check_verb
-from ganrun.config.validate import UnknownKey, check, plain
+from ganrun.config.validate import CONTROLS, UnknownKey, find_problems, plain
 from ganrun.config.words import did_you_mean, listing, sentences
 from ganrun.core.errors import ConfigError, Problem, RunError
 
 SWEPT_NEVER = ("run", "name")
-HIDDEN = {"_target_", "_partial_", "hydra"}
+HIDDEN = {*CONTROLS, "hydra"}
 """Keys that are no one's typing error."""
 
 
@@ -143,7 +142,7 @@ class _Checker:
             if self.schema != "RunConfig":
                 return check_verb(plain(config), self.schema)
             final = resolve(config, overrides)
-            return [*check(final, self.schema), *compatibility.check(final)]
+            return find_problems(final, self.schema)
         except ConfigError as error:
             return error.problems
 

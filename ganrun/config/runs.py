@@ -108,7 +108,7 @@ def typed_values(arguments: list[str]) -> dict[str, Any]:
 
 
 def check_verb(settings: dict[str, Any], schema: str) -> list[Problem]:
-    """What is wrong with the settings of a verb for trained runs; numbers are converted in place.
+    """What is wrong with the settings of a verb other than ``train``; numbers are converted in place.
 
     Raises:
         RunError: the folder holds no run.
@@ -118,7 +118,7 @@ def check_verb(settings: dict[str, Any], schema: str) -> list[Problem]:
         return problems
     if schema == "EvaluateConfig":
         problems = _check_subject(settings)
-    model = None if settings["run"] is None else saved_config(settings["run"])["model"]
+    model = None if settings.get("run") is None else saved_config(settings["run"])["model"]
     parts = {key: settings[key] for key in ("dataset", "evaluation") if settings.get(key) is not None}
     if schema == "EvaluateConfig" and parts.get("dataset"):
         problems += compatibility.check(parts | {"model": model})

@@ -166,3 +166,16 @@ class InterpolateConfig:
     truncation: Positive | None
     seed: NonNegativeInt
     output: str | None
+
+
+@dataclass
+class DemoConfig:
+    """What ``ganrun demo`` shows.
+
+    Args:
+        name: a module of :mod:`ganrun.demos`.
+        output: picture to write; ``None``: ``outputs/demos/<name>.png``.
+    """
+
+    name: Literal["dirac_gan", "parallel_lines", "transport"]
+    output: str | None

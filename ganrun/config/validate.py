@@ -10,7 +10,18 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ganrun.config import compatibility
-from ganrun.config.annotations import Anything, Component, Many, Named, Section, Type, fit, read_type
+from ganrun.config.annotations import (
+    Anything,
+    Choice,
+    Component,
+    Either,
+    Many,
+    Named,
+    Section,
+    Type,
+    fit,
+    read_type,
+)
 from ganrun.config.targets import Target, describe, read
 from ganrun.config.words import did_you_mean, listing
 from ganrun.core.errors import ConfigError, Problem
@@ -22,13 +33,23 @@ INJECTED = {
 }
 """Arguments that the program fills in, by section of the configuration."""
 
-CONTROLS = {"_target_", "_partial_", "_copies_"}
+CONTROLS = {"_target_", "_partial_", "_copies_", "_shorthand_"}
 """Keys of a component that are not arguments."""
 
 
 @dataclass(frozen=True)
 class UnknownKey(Problem):
     """A key that nothing reads."""
+
+
+@dataclass(frozen=True)
+class MissingKey(Problem):
+    """A key that something reads and that is not there."""
+
+
+def controls(node: dict[str, Any]) -> set[str]:
+    """Keys of a component that are not arguments; ``_shorthand_`` lists some that are there to be interpolated."""
+    return CONTROLS | set(node.get("_shorthand_", ()))
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -50,8 +71,20 @@ def validate(config: dict[str, Any]) -> None:
     Raises:
         ConfigError: with everything that is wrong.
     """
-    if problems := [*check(config, "RunConfig"), *compatibility.check(config)]:
+    if problems := find_problems(config, "RunConfig"):
         raise ConfigError(problems)
+
+
+def find_problems(config: dict[str, Any], schema: str) -> list[Problem]:
+    """Everything that is wrong; where parts do not fit, a key too many or too few in them needs no further word."""
+    misfits = compatibility.check(config)
+    explained = {problem.path for problem in misfits}
+
+    def is_explained(problem: Problem) -> bool:
+        keys = isinstance(problem, UnknownKey | MissingKey)
+        return keys and not explained.isdisjoint((problem.path, problem.path.rpartition(".")[0]))
+
+    return [*(problem for problem in check(config, schema) if not is_explained(problem)), *misfits]
 
 
 def check(config: dict[str, Any], schema: str) -> list[Problem]:
@@ -67,14 +100,26 @@ def _check_entry(container: Any, key: Any, kind: Type, path: str) -> Iterator[Pr
         yield Problem(path, f"needs a value: {kind}", f"Give it with {path}=VALUE.")
         return
     value, meant = fit(container[key], kind)
+    if isinstance(value, dict) and "_copies_" in value:
+        yield from _check_copies(value["_copies_"], kind, f"{path}._copies_")
     if meant is None:
-        yield Problem(path, f"must be {kind}, not {_shown(value)}")
+        yield Problem(path, f"must be {kind}, not {_shown(value)}", _near(value, kind))
     elif isinstance(value, dict):
         yield from _check_dict(value, meant, path)
     elif isinstance(value, list) and isinstance(meant, Many):
         yield from _check_list(value, meant, path)
     else:
         container[key] = value
+
+
+def _check_copies(count: Any, kind: Type, path: str) -> Iterator[Problem]:
+    """``_copies_: K`` makes a list of K components."""
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        yield Problem(path, f"must be a whole number at least 1, not {_shown(count)}")
+    if not any(
+        isinstance(option, Many | Anything) for option in (kind.options if isinstance(kind, Either) else (kind,))
+    ):
+        yield Problem(path, "there can be only one here", f"Leave out {path}.")
 
 
 def _check_dict(value: dict[str, Any], kind: Type, path: str) -> Iterator[Problem]:
@@ -127,7 +172,7 @@ def _check_fields(node: dict[str, Any], target: Target, path: str) -> Iterator[P
     known = [name for name in parameters if name not in injected]
     owner = target.path if is_component else path or "the configuration"
     for key in node:
-        if key not in parameters and not (is_component and key in CONTROLS):
+        if key not in parameters and not (is_component and key in controls(node)):
             remedy = did_you_mean(str(key), known) or f"It has: {listing(known)}."
             yield UnknownKey(f"{prefix}{key}", f"{owner} has no {str(key)!r}", remedy)
     for name, parameter in parameters.items():
@@ -135,7 +180,13 @@ def _check_fields(node: dict[str, Any], target: Target, path: str) -> Iterator[P
         if name in node:
             yield from _check_entry(node, name, kind, f"{prefix}{name}")
         elif parameter.required and name not in injected and not node.get("_partial_"):
-            yield Problem(f"{prefix}{name}", f"is missing ({kind})", f"Add it with +{prefix}{name}=VALUE.")
+            yield MissingKey(f"{prefix}{name}", f"is missing ({kind})", f"Add it with +{prefix}{name}=VALUE.")
+
+
+def _near(value: Any, kind: Type) -> str:
+    kinds = kind.options if isinstance(kind, Either) else (kind,)
+    words = [str(option) for each in kinds if isinstance(each, Choice) for option in each.options]
+    return did_you_mean(value, words) if isinstance(value, str) else ""
 
 
 def _shown(value: Any) -> str:

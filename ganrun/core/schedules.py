@@ -15,41 +15,48 @@ def constant() -> Schedule:
     return lambda progress: 1.0
 
 
-def linear(begin: Fraction, final: NonNegative) -> Schedule:
-    """1 until ``begin``, then a straight line to ``final`` at the end of the stage.
+def linear(begin: Fraction, end: Fraction, final: NonNegative) -> Schedule:
+    """1 until ``begin``, then a straight line to ``final`` at ``end``, and ``final`` from there on.
 
     Args:
         begin: progress in [0, 1] at which the decay begins.
-        final: factor at progress 1.
+        end: progress in [0, 1] at which it ends.
+        final: factor at ``end``.
+
+    Raises:
+        ValueError: ``end`` is before ``begin``.
     """
-
-    def factor(progress: float) -> float:
-        done = max(0.0, progress - begin) / max(1.0 - begin, 1e-12)
-        return 1.0 + (final - 1.0) * min(done, 1.0)
-
-    return factor
+    done = _ramp(begin, end)
+    return lambda progress: 1.0 + (final - 1.0) * done(progress)
 
 
-def cosine(begin: Fraction, final: NonNegative) -> Schedule:
-    """1 until ``begin``, then half a cosine down to ``final`` at the end of the stage.
+def cosine(begin: Fraction, end: Fraction, final: NonNegative) -> Schedule:
+    """1 until ``begin``, then half a cosine down to ``final`` at ``end``, and ``final`` from there on.
 
     Args:
         begin: progress in [0, 1] at which the decay begins.
-        final: factor at progress 1.
+        end: progress in [0, 1] at which it ends.
+        final: factor at ``end``.
+
+    Raises:
+        ValueError: ``end`` is before ``begin``.
     """
-
-    def factor(progress: float) -> float:
-        done = min(max(0.0, progress - begin) / max(1.0 - begin, 1e-12), 1.0)
-        return final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * done))
-
-    return factor
+    done = _ramp(begin, end)
+    return lambda progress: final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * done(progress)))
 
 
-def step(at: Fraction, factor: NonNegative) -> Schedule:
-    """1 before progress ``at``, ``factor`` from there on.
+def step(begin: Fraction, final: NonNegative) -> Schedule:
+    """1 before progress ``begin``, ``final`` from there on.
 
     Args:
-        at: progress in [0, 1].
-        factor: the value afterwards.
+        begin: progress in [0, 1].
+        final: the value afterwards.
     """
-    return lambda progress: factor if progress >= at else 1.0
+    return lambda progress: final if progress >= begin else 1.0
+
+
+def _ramp(begin: float, end: float) -> Schedule:
+    """0 until ``begin``, 1 from ``end`` on, straight in between."""
+    if end < begin:
+        raise ValueError(f"a schedule cannot end at {end} before it begins at {begin}")
+    return lambda progress: min(max(0.0, progress - begin) / max(end - begin, 1e-12), 1.0)

@@ -104,6 +104,29 @@ class Scatter:
     generated: Tensor
     real: Tensor
 
+    @property
+    def frame(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """What to show along either axis: a square around the real points, with a margin of 30 %."""
+        low, high = self.real.amin(0).tolist(), self.real.amax(0).tolist()
+        half = 1.3 * max(high[0] - low[0], high[1] - low[1], 2e-6) / 2
+        horizontal, vertical = ((left + right) / 2 for left, right in zip(low, high, strict=True))
+        return (horizontal - half, horizontal + half), (vertical - half, vertical + half)
+
+
+@dataclass(frozen=True)
+class Surface(Scatter):
+    """A picture of a discriminator over the plane, and of where it drives the fakes.
+
+    Args:
+        score: ``[rows, columns]`` at evenly spaced places of the frame, edges included, the bottom row first.
+        places: ``[K, 2]``.
+        force: ``[K, 2]``: minus the gradient of the generator's loss of one fake there, with respect to its position.
+    """
+
+    score: Tensor
+    places: Tensor
+    force: Tensor
+
 
 Picture = Grid | Scatter
 

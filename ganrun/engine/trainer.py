@@ -214,7 +214,7 @@ class Trainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a state made in the current stage."""
         self.step, self.stage_start = state["step"], state["stage_start"]
-        self.stream.position, self.best, self.notes = state["position"], state["best"], state["notes"]
+        self.stream.position, self.best, self.notes = state["position"], state["best"], state.get("notes", {})
         self._restore(state)
 
     def roll_back(self, state: dict[str, Any]) -> None:

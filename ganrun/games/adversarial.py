@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from ganrun.core.types import Batch, LatentSpace, Move, Terms
+from ganrun.core.types import Batch, LatentSpace, Move, Picture, Scatter, Terms
 from ganrun.games.base import Game, Stream
+from ganrun.games.surface import surface
 from ganrun.latents.normal import Normal
 from ganrun.latents.uniform import Uniform
-from ganrun.losses.base import Comparison
+from ganrun.losses.base import Comparison, couples_samples
 from ganrun.losses.objective import Objective
 from ganrun.networks.ensemble import Ensemble
 
@@ -84,6 +85,14 @@ class AdversarialGame(Game):
         if condition is None and self.classes:
             condition = torch.arange(count, device=self.device) % self.classes
         return self.generator(self.latent(count, self.device), condition)
+
+    def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
+        pictures = super().pictures(examples, count)
+        points = pictures["generated"]
+        # Where samples of a batch are judged together, or by class, the score is no function of the place alone.
+        if isinstance(points, Scatter) and not self.classes and not couples_samples(self.discriminator):
+            pictures["surface"] = surface(points, self.compare, self.objective)
+        return pictures
 
     def latent_space(self) -> LatentSpace | None:
         if not isinstance(self.latent, Normal | Uniform):

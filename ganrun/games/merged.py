@@ -19,9 +19,10 @@ class MergedGame(AdversarialGame):
     """``L_D(D, sg[y]) + λ (ℓ_G(D(y)) - ℓ_G(D(sg[y])))`` with ``y = G(z)`` and the stop-gradient sg.
 
     The bracket is 0, and its gradient is not: D's two contributions cancel and G keeps its own, so one backward pass
-    serves both players. The update is simultaneous, on one batch of fakes. D must be the same function in both passes:
-    augmentations and penalties on the generator, which draw afresh, are refused. λ is the ratio of learning rates
-    under plain gradient descent only; Adam does not see the scale of a gradient.
+    serves both players. The update is simultaneous, on one batch of fakes. D must be the same function in both passes,
+    and ℓ_G must reach the generator through the fakes: augmentations, which draw afresh, terms on the generator's
+    weights and several critic steps are refused. λ is the ratio of learning rates under plain gradient descent only;
+    Adam does not see the scale of a gradient.
 
     Args:
         generator: ``generator(z, condition)`` -> samples; a list of generators plays as an ensemble.
@@ -31,10 +32,9 @@ class MergedGame(AdversarialGame):
         conditional: whether class labels are handed to both networks.
         generator_factor: λ.
         classes: classes of the data; used when ``conditional``.
-
-    Raises:
-        ValueError: several critic steps, or augmentations.
     """
+
+    provides = ("samples", "joint_update", "one_pass")
 
     def __init__(
         self,
@@ -47,12 +47,6 @@ class MergedGame(AdversarialGame):
         classes: int,
     ) -> None:
         super().__init__(generator, discriminator, latent, objective, conditional, classes)
-        if objective.critic_steps != 1:
-            raise ValueError("the merged update moves both players once per step; set loss.critic_steps=1")
-        if objective.augment:
-            raise ValueError(
-                f"the merged update needs the same discriminator twice, but {', '.join(objective.augment)} draws afresh"
-            )
         self.generator_factor = generator_factor
 
     def play(self, stream: Stream) -> Iterator[Move]:
@@ -63,6 +57,7 @@ class MergedGame(AdversarialGame):
         detached = self.compare(batch.real, fake.detach(), condition)
         with cached():
             terms = self.objective.discriminator_terms(detached)
+            attached.real_output = detached.real_output  # what comes of the reals cancels as well
             mine = self.objective.generator_terms(attached)
             shadow = self.objective.generator_terms(detached)
         for name, term in mine.items():

@@ -16,6 +16,8 @@ class SimultaneousGame(AdversarialGame):
     Geiger & Nowozin, *Which Training Methods for GANs do actually Converge?*, ICML 2018, section 2.2).
     """
 
+    provides = ("samples", "joint_update")
+
     def play(self, stream: Stream) -> Iterator[Move]:
         for _ in range(self.objective.critic_steps - 1):
             yield {"discriminator": self.discriminator_terms(next(stream))}

@@ -126,13 +126,31 @@ def average(formula: Callable[[Tensor], Tensor], scores: tuple[Tensor, ...]) -> 
     return torch.stack([formula(exact(score)).mean() for score in scores]).mean()
 
 
+def average_of_both(
+    formula: Callable[[Tensor, Tensor], Tensor], real_scores: tuple[Tensor, ...], fake_scores: tuple[Tensor, ...]
+) -> Tensor:
+    """As :func:`average`, for a formula of the real and the fake score map of one scale."""
+    pairs = zip(real_scores, fake_scores, strict=True)
+    return torch.stack([formula(exact(real), exact(fake)).mean() for real, fake in pairs]).mean()
+
+
 class AdversarialLoss(nn.Module):
     """What the two sides of an adversarial game minimise, read off a :class:`Comparison`.
 
     A loss that is two or three element-wise formulas on scores overrides ``discriminator_real``,
     ``discriminator_fake`` and ``generator_fake``; one that needs pairs or images overrides ``discriminator_terms``
-    and ``generator_terms`` instead.
+    and ``generator_terms`` instead, and says so in ``provides``.
     """
+
+    requires: tuple[str, ...] = ()
+    """Traits of data or networks without which the loss is meaningless."""
+
+    forbids: tuple[str, ...] = ()
+    """Traits beside which the loss is meaningless."""
+
+    provides: tuple[str, ...] = ("element_wise",)
+    """``element_wise``: formulas of one score; ``pairwise``: compares reals with fakes, one by one or with their mean;
+    ``logistic``: has real and fake targets."""
 
     threshold: float | None = None
     """Score between the verdicts "real" and "generated"; ``None``: only differences of scores mean something."""
@@ -194,6 +212,9 @@ class Term(nn.Module):
 
     forbids: tuple[str, ...] = ()
     """Traits beside which the term is meaningless."""
+
+    provides: tuple[str, ...] = ()
+    """``on_weights``: the term looks at the weights of the network that it is attached to, and not at samples."""
 
     def attach(self, network: nn.Module) -> None:
         """Told once, when a game is made, whose player minimises the term; terms on weights keep a reference."""

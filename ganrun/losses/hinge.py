@@ -9,7 +9,11 @@ from ganrun.losses.base import AdversarialLoss
 
 
 class Hinge(AdversarialLoss):
-    """``max(0, 1 - r) + max(0, 1 + f)`` against ``-f``. At equilibrium the discriminator's loss is 2."""
+    """``max(0, 1 - r) + max(0, 1 + f)`` against ``-f``. At equilibrium the discriminator's loss is 2.
+
+    The optimal discriminator is the sign of ``p - p_g``, and its loss 2 - 2 TV(p, p_g). Samples outside the margin
+    give the discriminator no gradient.
+    """
 
     threshold = 0.0
 

@@ -10,14 +10,22 @@ from ganrun.losses.base import AdversarialLoss
 class LeastSquares(AdversarialLoss):
     """``½(r - b)² + ½(f - a)²`` against ``½(f - c)²``.
 
+    The optimal discriminator is ``(b p + a p_g) / (p + p_g)``. With a, b, c = -1, 1, 0 the generator then minimises
+    half of the Pearson χ² between ``p + p_g`` and ``2 p_g`` (theorem of section 3.2); with 0, 1, 1 it does not.
+
     Args:
         a: target of a fake score for the discriminator.
         b: target of a real score for the discriminator.
         c: target of a fake score for the generator.
+
+    Raises:
+        ValueError: ``a`` and ``b`` are equal.
     """
 
     def __init__(self, a: float, b: float, c: float) -> None:
         super().__init__()
+        if a == b:
+            raise ValueError(f"a and b must differ, got {a} for both")
         self.a, self.b, self.c = a, b, c
         self.threshold = (a + b) / 2
 

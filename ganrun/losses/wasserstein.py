@@ -15,6 +15,8 @@ class Wasserstein(AdversarialLoss):
     critic's Lipschitz constant.
     """
 
+    provides = ("element_wise", "unbounded")
+
     def discriminator_real(self, score: Tensor) -> Tensor:
         return -score
 

@@ -54,6 +54,37 @@ class HighQuality(Metric):
         return float(near.double().mean())
 
 
+class ModesKL(Metric):
+    """``KL(h ‖ uniform)`` in nats, h being the shares of the modes among the samples that are near a centre.
+
+    0 when every mode has equally many, log(K/m) when m of K modes share all; n samples of the mixture itself have about
+    ``(K − 1) / 2n``. Samples that are near no centre do not count: read it beside :class:`HighQuality`.
+
+    Args:
+        radius: how near; the convention is 3 standard deviations.
+        unit: ``std``: the radius is in standard deviations of one Gaussian; ``data``: in units of the data.
+    """
+
+    requires = ("points",)
+    lower_is_better = True
+
+    def __init__(self, radius: Positive, unit: Literal["std", "data"]) -> None:
+        self.radius = radius
+        self.unit = unit
+
+    def evaluate(self, samples: Samples) -> float:
+        near, nearest = _nearness(samples, self.radius, self.unit)
+        if not near.any():
+            raise Unavailable("no sample is near a mode")
+        return kl_from_uniform(nearest[near], len(samples.dataset.centres))  # type: ignore[attr-defined]
+
+
+def kl_from_uniform(labels: Tensor, classes: int) -> float:
+    """``Σ p log(K p)`` in nats over the shares p of K ``classes`` among ``labels``, int64 ``[n]`` with n at least 1."""
+    share = torch.bincount(labels, minlength=classes).double() / len(labels)
+    return float(torch.special.xlogy(share, classes * share).sum())
+
+
 def _nearness(samples: Samples, radius: float, unit: Literal["std", "data"]) -> tuple[Tensor, Tensor]:
     """Whether each sample is within the radius of its nearest centre, and which one that is."""
     centres = getattr(samples.dataset, "centres", None)

@@ -8,13 +8,15 @@ from __future__ import annotations
 from typing import Literal
 
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from ganrun.core.arguments import PositiveInt
 from ganrun.core.types import DiscriminatorOutput
-from ganrun.networks.layers.condition import append_planes, append_to_latent
-from ganrun.networks.layers.init import normal_init
+from ganrun.networks.layers.condition import Conditioned, Projection, append_planes, append_to_latent
+from ganrun.networks.layers.init import initialise
+from ganrun.networks.layers.minibatch import minibatch_layer
 from ganrun.networks.layers.norm import norm_layer
+from ganrun.networks.layers.spectral_norm import spectral_normalise
+from ganrun.networks.layers.virtual_batch_norm import ReferenceBatch
 
 
 def doublings(size: int) -> int:
@@ -35,8 +37,13 @@ class Generator(nn.Module):
     Args:
         latent_size: dimensions of z.
         width: channels at half the output resolution; they double towards the 4x4 end.
-        norm: normalisation after every layer but the last.
-        conditional: whether class labels are appended to z.
+        norm: normalisation after every layer but the last; ``virtual``: by a fixed reference batch, which runs along
+            in every pass.
+        reference_size: samples of that batch.
+        spectral: whether all weights are spectrally normalised.
+        init: how the weights are drawn.
+        conditional: whether the network is given class labels.
+        conditioning: how they enter: appended to z (``concat``) or as gains and biases of the norm (``batch_norm``).
         size: side of the image in pixels, 4·2^k.
         channels: image channels.
         classes: classes of the data; used when ``conditional``.
@@ -44,7 +51,7 @@ class Generator(nn.Module):
     Shapes: ``[B, latent_size]`` (and ``[B]`` labels) -> ``[B, channels, size, size]``.
 
     Raises:
-        ValueError: ``size`` is not 4·2^k.
+        ValueError: ``size`` is not 4·2^k; ``conditioning`` is ``batch_norm`` and ``norm`` is ``none``.
     """
 
     requires = ("images",)
@@ -53,25 +60,37 @@ class Generator(nn.Module):
         self,
         latent_size: PositiveInt,
         width: PositiveInt,
-        norm: Literal["batch", "instance", "layer", "none"],
+        norm: Literal["batch", "instance", "layer", "virtual", "none"],
+        reference_size: PositiveInt,
+        spectral: bool,
+        init: Literal["normal", "orthogonal"],
         conditional: bool,
+        conditioning: Literal["concat", "batch_norm"],
         size: int,
         channels: int,
         classes: int,
     ) -> None:
         super().__init__()
-        self.classes = classes if conditional else 0
+        classes = classes if conditional else 0
+        self.appended = classes if conditioning == "concat" else 0
+        normed = classes if conditioning == "batch_norm" else 0
         count = doublings(size)
         widths = [width * 2**k for k in reversed(range(count))]
-        layers: list[nn.Module] = [nn.ConvTranspose2d(latent_size + self.classes, widths[0], 4, 1, 0, bias=False)]
+        layers: list[nn.Module] = [nn.ConvTranspose2d(latent_size + self.appended, widths[0], 4, 1, 0, bias=False)]
         for narrow, wide in zip([*widths[1:], channels], widths, strict=True):
-            layers += [norm_layer(norm, wide), nn.ReLU(inplace=True)]
+            layers += [norm_layer(norm, wide, normed, reference_size), nn.ReLU(inplace=True)]
             layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False)]
-        self.layers = nn.Sequential(*layers, nn.Tanh())
-        normal_init(self)
+        self.layers = Conditioned(*layers, nn.Tanh())
+        self.reference = ReferenceBatch(reference_size, latent_size, classes) if norm == "virtual" else None
+        initialise(self, init)
+        if spectral:
+            spectral_normalise(self)
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self.layers(append_to_latent(z, condition, self.classes)[:, :, None, None])
+        if self.reference is not None:
+            z, condition = self.reference.prepend(z, condition)
+        images = self.layers(append_to_latent(z, condition, self.appended)[:, :, None, None], condition)
+        return images if self.reference is None else self.reference.drop(images)
 
 
 class Discriminator(nn.Module):
@@ -82,12 +101,22 @@ class Discriminator(nn.Module):
         norm: normalisation of every layer but the first and the last. ``auto`` becomes ``batch``, or ``none`` when
             the loss takes gradients with respect to single samples or ``spectral`` is set.
         spectral: whether all weights are spectrally normalised.
-        conditional: whether class labels enter as constant planes.
+        init: how the weights are drawn.
+        minibatch: what the last layer sees of the other samples: nothing, minibatch discrimination, or the standard
+            deviation of a group.
+        minibatch_kernels: statistics per sample of ``discrimination``.
+        minibatch_kernel_size: dimensions of each.
+        minibatch_group: samples per group of ``stddev``.
+        conditional: whether the network is given class labels.
+        conditioning: how they enter: as constant planes of the image (``concat``), by an inner product of an embedding
+            with the last features, summed over positions (``projection``), or not at all: a second head guesses them
+            (``classifier``, AC-GAN).
         size: side of the image in pixels, 4·2^k.
         channels: image channels.
         classes: classes of the data; used when ``conditional``.
 
-    Shapes: ``[B, channels, size, size]`` -> scores ``[B]``; features: the activations of every hidden layer.
+    Shapes: ``[B, channels, size, size]`` -> scores ``[B]``; features: the activations of every hidden layer; class
+    logits ``[B, classes]`` of ``classifier``.
 
     Raises:
         ValueError: ``size`` is not 4·2^k.
@@ -100,29 +129,45 @@ class Discriminator(nn.Module):
         width: PositiveInt,
         norm: Literal["auto", "batch", "instance", "layer", "none"],
         spectral: bool,
+        init: Literal["normal", "orthogonal"],
+        minibatch: Literal["none", "discrimination", "stddev"],
+        minibatch_kernels: PositiveInt,
+        minibatch_kernel_size: PositiveInt,
+        minibatch_group: PositiveInt,
         conditional: bool,
+        conditioning: Literal["concat", "projection", "classifier"],
         size: int,
         channels: int,
         classes: int,
     ) -> None:
         super().__init__()
-        self.classes = classes if conditional else 0
+        classes = classes if conditional else 0
+        self.appended = classes if conditioning == "concat" else 0
         widths = [width * 2**k for k in range(doublings(size))]
         self.blocks = nn.ModuleList()
-        for index, (narrow, wide) in enumerate(zip([channels + self.classes, *widths], widths, strict=False)):
+        for index, (narrow, wide) in enumerate(zip([channels + self.appended, *widths], widths, strict=False)):
             convolution = nn.Conv2d(narrow, wide, 4, 2, 1, bias=False)
             layers = [convolution] if index == 0 else [convolution, norm_layer(norm, wide)]
             self.blocks.append(nn.Sequential(*layers, nn.LeakyReLU(0.2, inplace=True)))
-        self.head = nn.Conv2d(widths[-1], 1, 4, 1, 0, bias=False)
-        normal_init(self)
+        self.minibatch, wide = minibatch_layer(
+            minibatch, widths[-1], 4 * 4, minibatch_kernels, minibatch_kernel_size, minibatch_group
+        )
+        self.head = nn.Conv2d(wide, 1, 4, 1, 0, bias=False)
+        self.projection = Projection(classes, widths[-1]) if classes and conditioning == "projection" else None
+        self.class_head = nn.Conv2d(wide, classes, 4, 1, 0) if classes and conditioning == "classifier" else None
+        initialise(self, init)
         if spectral:
-            for module in [m for m in self.modules() if isinstance(m, nn.Conv2d)]:
-                spectral_norm(module)
+            spectral_normalise(self)
 
     def forward(self, images: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         features = []
-        hidden = append_planes(images, condition, self.classes)
+        hidden = append_planes(images, condition, self.appended)
         for block in self.blocks:
             hidden = block(hidden)
             features.append(hidden)
-        return DiscriminatorOutput(scores=(self.head(hidden).flatten(),), features=tuple(features))
+        judged = self.minibatch(hidden)
+        score = self.head(judged).flatten()
+        if self.projection is not None:
+            score = score + self.projection(hidden, condition)
+        logits = None if self.class_head is None else self.class_head(judged).flatten(1)
+        return DiscriminatorOutput(scores=(score,), features=tuple(features), class_logits=logits)

@@ -1,4 +1,4 @@
-"""Pictures as pixels: image grids, and scatter plots of 2-D points."""
+"""Pictures as pixels: image grids, scatter plots of 2-D points, and discriminators over the plane."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ganrun.core.types import Grid, Picture, Scatter
+from ganrun.core.types import Grid, Picture, Scatter, Surface
 from ganrun.metrics.base import quantise
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Pixels = NDArray[np.uint8]
 
 WIDTH = 700  # pixels: small images are enlarged by whole factors until a grid is about this wide
 PADDING = 2
 PADDING_LEVEL = 64  # dark grey: seen between black images and between white ones
+
+BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = (
+    *("#000000", "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7"),
+)
+"""Colours that the colour-blind tell apart too (Okabe & Ito, *Color Universal Design*, 2008)."""
 
 
 def draw(picture: Picture) -> Pixels:
@@ -30,6 +36,8 @@ def draw(picture: Picture) -> Pixels:
     Raises:
         ValueError: the images of a grid have neither 1 nor 3 channels.
     """
+    if isinstance(picture, Surface):
+        return _draw_surface(picture)
     return _draw_scatter(picture) if isinstance(picture, Scatter) else _draw_grid(picture)
 
 
@@ -58,28 +66,65 @@ def _draw_grid(grid: Grid) -> Pixels:
     return np.ascontiguousarray(framed.numpy())
 
 
+def rasterise(figure: Figure) -> Pixels:
+    """Pixels of a figure that no window has seen."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
 def _draw_scatter(scatter: Scatter) -> Pixels:
     """Two panels over the range of the real points: real and generated points, and the generated density."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     real, generated = _finite(scatter.real), _finite(scatter.generated)
-    middle, half = _frame(real)
-    outside = len(scatter.generated) - int((np.abs(generated - middle) <= half).all(1).sum())
+    (left, right), (bottom, top) = scatter.frame
+    inside = (generated >= (left, bottom)) & (generated <= (right, top))
+    outside = len(scatter.generated) - int(inside.all(1).sum())
     figure = Figure(figsize=(10, 5.2), dpi=100, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     points, density = figure.subplots(1, 2)
     points.scatter(*real.T, s=6, color="0.75", linewidths=0, label="real")
     points.scatter(*generated.T, s=6, color="tab:blue", alpha=0.6, linewidths=0, label="generated")
     points.legend(loc="upper right", markerscale=2)
     points.set_title(f"{len(scatter.generated)} samples" + (f", {outside} outside" if outside else ""))
-    limits = [[middle[axis] - half, middle[axis] + half] for axis in (0, 1)]
-    density.hist2d(*generated.T, bins=80, range=limits, cmap="magma")
+    density.hist2d(*generated.T, bins=80, range=scatter.frame, cmap="magma")
     density.set_title("density of the samples")
     for axes in (points, density):
-        _square(axes, limits)
-    canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+        _square(axes, scatter)
+    return rasterise(figure)
+
+
+def _draw_surface(surface: Surface) -> Pixels:
+    """The score as colour and level lines, the force as arrows of one length, and the points on top."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 7.4), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    rows, columns = surface.score.shape
+    horizontal, vertical = np.linspace(*surface.frame[0], columns), np.linspace(*surface.frame[1], rows)
+    score = np.ma.masked_invalid(surface.score.detach().cpu().double().numpy())
+    low, high = (float(level) for level in np.quantile(score.compressed(), [0.02, 0.98])) if score.count() else (0, 0)
+    colours = axes.pcolormesh(horizontal, vertical, score, cmap="cividis", vmin=low, vmax=high, shading="gouraud")
+    if high > low:
+        levels = np.linspace(low, high, 12)
+        axes.contour(horizontal, vertical, score, levels, colors="white", linestyles="solid", linewidths=0.6, alpha=0.5)
+    arrows = _finite(torch.cat([surface.places, surface.force], dim=1))
+    length = np.linalg.norm(arrows[:, 2:], axis=1, keepdims=True)
+    arrows[:, 2:] = np.divide(arrows[:, 2:], length, out=np.zeros_like(arrows[:, 2:]), where=length > 0)
+    axes.quiver(*arrows.T, color="white", edgecolor=BLACK, linewidth=0.3, width=0.0036, scale=26)
+    real, generated = _finite(surface.real), _finite(surface.generated)
+    axes.scatter(real[:, 0], real[:, 1], s=14, color=BLACK, linewidths=0, label="real")
+    axes.scatter(generated[:, 0], generated[:, 1], s=7, color=VERMILION, alpha=0.7, linewidths=0, label="generated")
+    figure.colorbar(colours, ax=axes, extend="both", label="score of the discriminator (high: real)", shrink=0.85)
+    axes.set_title(
+        "Where the generator's loss drives a fake\n"
+        + (f"(arrows of one length; median of the gradient's norm {np.median(length):.2g})" if len(length) else "")
+    )
+    figure.legend(loc="outside lower center", ncols=2, markerscale=2, frameon=False)
+    _square(axes, surface)
+    return rasterise(figure)
 
 
 def _finite(points: Tensor) -> NDArray[np.float64]:
@@ -87,13 +132,8 @@ def _finite(points: Tensor) -> NDArray[np.float64]:
     return array[np.isfinite(array).all(1)]
 
 
-def _frame(real: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Middle and half side of a square around the real points, with a margin of 30 %."""
-    low, high = real.min(0), real.max(0)
-    return (low + high) / 2, 1.3 * max(float((high - low).max()) / 2, 1e-6)
-
-
-def _square(axes: Axes, limits: list[list[float]]) -> None:
-    axes.set_xlim(*limits[0])
-    axes.set_ylim(*limits[1])
+def _square(axes: Axes, scatter: Scatter) -> None:
+    horizontal, vertical = scatter.frame
+    axes.set_xlim(*horizontal)
+    axes.set_ylim(*vertical)
     axes.set_aspect("equal")

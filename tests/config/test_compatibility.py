@@ -1,6 +1,9 @@
 """Parts that do not fit each other or the data are refused, with the reason."""
 
-from ganrun.config.compatibility import check, check_facts, resolve_auto
+import pytest
+
+from ganrun.config.compatibility import check, check_facts, resolve_auto, warnings
+from ganrun.config.validate import find_problems
 from ganrun.core.facts import Facts
 
 
@@ -80,6 +83,47 @@ def test_one_lipschitz_control_is_enough(composed):
     assert "gradient_penalty" in problem.cause
     assert check(composed("loss=wgan")) == []
     assert check(composed("loss=wgan_gp", "model.discriminator.spectral=true")) == []
+
+
+def test_a_loss_without_targets_cannot_be_smoothed(composed):
+    (problem,) = find_problems(composed("loss=hinge", "+loss.adversarial.real_target=0.9"), "RunConfig")
+    assert problem.path == "loss.adversarial.real_target"
+    assert "Hinge has no targets" in problem.cause
+
+
+@pytest.mark.parametrize("update", ["simultaneous.SimultaneousGame", "merged.MergedGame"])
+def test_joint_updates_are_for_two_players(composed, update):
+    target = f"model._target_=ganrun.games.{update}"
+    (problem,) = find_problems(composed("model=infogan", target), "RunConfig")
+    assert problem.path == "model"
+    assert "for one generator and one discriminator, and this model has categorical_weight" in problem.cause
+    (problem, *_) = check(composed("model=cyclegan", "dataset=unpaired", target))
+    assert "this model has a_to_b" in problem.cause
+
+
+def test_the_merged_update_has_one_pass(composed):
+    merged = ["model._target_=ganrun.games.merged.MergedGame", "+model.generator_factor=1.0"]
+    assert find_problems(composed(*merged), "RunConfig") == []
+    (problem,) = check(composed(*merged, "loss=wgan_gp"))
+    assert problem.path == "loss.critic_steps"
+
+
+def test_copies_are_for_generators_of_two_player_games(composed):
+    assert find_problems(composed("technique=[ensemble]"), "RunConfig") == []
+    (problem,) = find_problems(composed("+model.discriminator._copies_=2"), "RunConfig")
+    assert "there can be only one here" in problem.cause
+    (problem,) = find_problems(composed("technique=[ensemble]", "model.generator._copies_=0"), "RunConfig")
+    assert "at least 1, not 0" in problem.cause
+
+
+def test_a_wasserstein_critic_without_bounds_is_warned_of(composed):
+    free = composed("loss=wgan", "player.discriminator.weight_clip=null")
+    assert any("nothing bounds the critic's slope" in line for line in warnings(free))
+    assert warnings(composed("loss=wgan")) == []
+    assert warnings(composed("loss=wgan_gp")) == []
+    assert any("momentum" in line for line in warnings(composed("loss=wgan", "optimizer=adam")))
+    both = warnings(composed("loss=wgan_gp", "model.discriminator.spectral=true"))
+    assert any("GradientPenalty" in line for line in both)
 
 
 def test_a_batch_is_shared_evenly(composed):

@@ -49,10 +49,10 @@ def test_only_what_components_define_may_be_built(target, cause):
 
 
 def test_constructor_arguments_are_read_from_the_source():
-    parameters = describe("ganrun.networks.mlp.Discriminator").parameters
-    assert list(parameters) == ["widths", "activation", "conditional", "shape", "classes"]
+    parameters = describe("ganrun.networks.autoencoder.DenseDiscriminator").parameters
+    assert list(parameters) == ["widths", "activation", "energy", "conditional", "shape", "classes"]
     assert all(parameter.required for parameter in parameters.values())
-    assert list(describe("ganrun.core.schedules.cosine").parameters) == ["begin", "final"]
+    assert list(describe("ganrun.core.schedules.cosine").parameters) == ["begin", "end", "final"]
 
 
 def test_a_class_without_constructor_takes_that_of_its_base():
@@ -60,9 +60,12 @@ def test_a_class_without_constructor_takes_that_of_its_base():
 
 
 def test_traits_are_inherited():
-    assert describe("ganrun.losses.terms.gradient_penalty.GradientPenalty").trait("forbids") == ("batch_norm",)
+    assert describe("ganrun.losses.terms.gradient_penalty.GradientPenalty").trait("forbids") == (
+        "batch_norm",
+        "coupled_samples",
+    )
     assert describe("ganrun.games.adversarial.AdversarialGame").trait("provides") == ("samples",)
-    assert describe("ganrun.losses.hinge.Hinge").trait("forbids") is None
+    assert describe("ganrun.losses.hinge.Hinge").trait("forbids") == ()
 
 
 @pytest.fixture

@@ -24,6 +24,9 @@ def needed(choice: str) -> list[str]:
     """Choices without which ``choice`` rightly does not fit."""
     return {
         "evaluation=points": ["dataset=ring"],
+        "loss=ebgan": ["model=ebgan"],
+        "loss=matching_aware": ["model.conditional=true"],
+        "model=ebgan_toy": ["dataset=ring"],
         "model=toy": ["dataset=ring"],
         "model=cyclegan": ["dataset=unpaired"],
         "model=singan": ["dataset=single_image"],

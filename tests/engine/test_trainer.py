@@ -197,7 +197,7 @@ def player_of(module, **changes):
 
 def test_learning_rate_follows_the_schedule():
     module = nn.Linear(2, 1)
-    player = player_of(module, schedule=linear(0.5, 0.0))
+    player = player_of(module, schedule=linear(0.5, 1.0, 0.0))
     rates = []
     for progress in (0.0, 0.5, 0.75, 1.0):
         module(torch.ones(1, 2)).sum().backward()

@@ -132,7 +132,7 @@ def player_settings(**changes: Any) -> PlayerSettings:
     return PlayerSettings(**(values | changes))
 
 
-OPTIMIZER = partial(adam, lr=0.01, betas=[0.5, 0.9], eps=1e-8, weight_decay=0.0)
+OPTIMIZER = partial(adam, lr=0.01, betas=[0.5, 0.9], eps=1e-8, weight_decay=0.0, lazy_every=None)
 
 
 def make_trainer(

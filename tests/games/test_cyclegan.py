@@ -127,7 +127,7 @@ def test_the_discriminators_move_leaves_the_translators_alone():
 
 def test_a_penalty_and_several_critic_steps(play):
     objective = Objective(
-        Wasserstein(), None, {"gradient_penalty": GradientPenalty(10.0, 1.0, "sample")}, {}, 3, None, {}
+        Wasserstein(), None, {"gradient_penalty": GradientPenalty(10.0, 1.0, "two", "lines", "sample")}, {}, 3, None, {}
     )
     game = make(objective)
     moves = [list(move) for move in game.play(iter(squares, None))]

@@ -29,7 +29,7 @@ def make(update="both", norm="batch", objective=None, categories=(3,), continuou
             channels=3,
         ),
         latent=latent,
-        objective=objective or Objective(NonSaturating(), None, {}, {}, 1, None, {}),
+        objective=objective or Objective(NonSaturating(1.0, 0.0, 0.0), None, {}, {}, 1, None, {}),
         categorical_weight=1.0,
         continuous_weight=0.5,
         information_update=update,
@@ -96,7 +96,7 @@ def test_a_discriminator_without_code_head_is_refused():
 
 def test_plays_with_a_gradient_penalty(play):
     objective = Objective(
-        Wasserstein(), None, {"gradient_penalty": GradientPenalty(10.0, 1.0, "sample")}, {}, 2, None, {}
+        Wasserstein(), None, {"gradient_penalty": GradientPenalty(10.0, 1.0, "two", "lines", "sample")}, {}, 2, None, {}
     )
     game = make(norm="none", objective=objective)
     play(game, lambda: coloured_squares(count=8), range(2))

@@ -35,7 +35,13 @@ def make_game(image=None, width=4, min_size=16, scales_per_width=4) -> SinGAN:
         generator=partial(Generator, layers=5, norm="batch", channels=3),
         discriminator=partial(Discriminator, layers=5, norm="batch", channels=3),
         objective=Objective(
-            Wasserstein(), None, {"gradient_penalty": GradientPenalty(0.1, 1.0, "channels")}, {}, 3, None, {}
+            Wasserstein(),
+            None,
+            {"gradient_penalty": GradientPenalty(0.1, 1.0, "two", "lines", "channels")},
+            {},
+            3,
+            None,
+            {},
         ),
         width=width,
         max_width=2 * width,
@@ -202,7 +208,7 @@ def test_penalty_over_channels_is_that_of_the_summed_patch_scores():
         return DiscriminatorOutput(scores=(nn.functional.conv2d(images, weight.requires_grad_()),))
 
     real, fake = torch.rand(2, 1, 3, 8, 9)
-    penalty = GradientPenalty(0.1, 1.0, "channels")(Comparison(discriminator, real, fake))
+    penalty = GradientPenalty(0.1, 1.0, "two", "lines", "channels")(Comparison(discriminator, real, fake))
     assert penalty.item() == pytest.approx(0.1 * (3 - 1) ** 2)
 
 

@@ -64,7 +64,7 @@ def gaussians():
 
 
 def test_optimal_discriminator_of_two_gaussians(gaussians):
-    values = of_discriminator(NonSaturating(), Critic(lambda x: 0.5 - x[:, 0]), *gaussians)
+    values = of_discriminator(NonSaturating(1.0, 0.0, 0.0), Critic(lambda x: 0.5 - x[:, 0]), *gaussians)
     assert values["score/accuracy"].item() == pytest.approx(0.691462, abs=1e-5)
     assert values["score/real"].item() == pytest.approx(0.5, abs=1e-6)
     assert values["score/fake"].item() == pytest.approx(-0.5, abs=1e-6)
@@ -84,8 +84,8 @@ def discrete(values, probabilities):
 @pytest.mark.parametrize(
     ("loss", "optimum", "bound"),
     [
-        (NonSaturating(), (0.9162907319, 0.4054651081, -1.0986122887), {"jensen_shannon": 0.090566}),
-        (Minimax(), (0.9162907319, 0.4054651081, -1.0986122887), {"jensen_shannon": 0.090566}),
+        (NonSaturating(1.0, 0.0, 0.0), (0.9162907319, 0.4054651081, -1.0986122887), {"jensen_shannon": 0.090566}),
+        (Minimax(1.0, 0.0, 0.0), (0.9162907319, 0.4054651081, -1.0986122887), {"jensen_shannon": 0.090566}),
         (Hinge(), (1.0, 1.0, -1.0), {"total_variation": 0.4}),
         (LeastSquares(a=0.0, b=1.0, c=1.0), (5 / 7, 0.6, 0.25), {"triangular": 0.348571}),
     ],
@@ -111,14 +111,14 @@ def test_penalties_do_not_enter_the_bound_or_the_total():
     values = of_discriminator(Hinge(), Critic(first), samples, samples, discriminator={"penalty": One()})
     assert values["adversarial/discriminator"].item() == values["equilibrium/discriminator"].item() == 2.0
     assert values["bound/total_variation"].item() == 0.0
-    values = of_generator(NonSaturating(), Critic(first), samples, generator={"extra": One()})
+    values = of_generator(NonSaturating(1.0, 0.0, 0.0), Critic(first), samples, generator={"extra": One()})
     assert values["adversarial/generator"] == pytest.approx(math.log(2))
 
 
 def test_equilibrium_is_left_out_where_it_is_not_determined():
     samples = torch.zeros(4, 1)
     assert "equilibrium/generator" not in of_generator(Wasserstein(), Critic(first), samples)
-    values = of_generator(NonSaturating(), Critic(first), samples)
+    values = of_generator(NonSaturating(1.0, 0.0, 0.0), Critic(first), samples)
     assert values["equilibrium/generator"] == values["adversarial/generator"] == pytest.approx(math.log(2))
 
 
@@ -158,10 +158,10 @@ def test_secants_of_a_linear_critic():
 @pytest.mark.parametrize(
     ("loss", "logit", "strength"),
     [
-        (Minimax(), -5.0, 0.0066928509),
-        (Minimax(), 5.0, 0.9933071491),
-        (NonSaturating(), -5.0, 0.9933071491),
-        (NonSaturating(), 5.0, 0.0066928509),
+        (Minimax(1.0, 0.0, 0.0), -5.0, 0.0066928509),
+        (Minimax(1.0, 0.0, 0.0), 5.0, 0.9933071491),
+        (NonSaturating(1.0, 0.0, 0.0), -5.0, 0.9933071491),
+        (NonSaturating(1.0, 0.0, 0.0), 5.0, 0.0066928509),
         (Wasserstein(), 3.0, 1.0),
         (Hinge(), -3.0, 1.0),
         (LeastSquares(a=0.0, b=1.0, c=1.0), 0.25, 0.75),
@@ -206,7 +206,7 @@ def test_diversity():
 
 
 def test_no_pass_through_a_network_and_no_randomness():
-    critic, objective = Critic(first), objective_of(NonSaturating())
+    critic, objective = Critic(first), objective_of(NonSaturating(1.0, 0.0, 0.0))
     comparison = objective.compare(critic, torch.randn(8, 2), torch.randn(8, 2), None, START)
     terms = objective.discriminator_terms(comparison)
     passes, state = critic.passes, torch.get_rng_state()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ganrun.core.types import Grid, Scatter
+from ganrun.core.types import Grid, Scatter, Surface
 from ganrun.sampling.pictures import PADDING, PADDING_LEVEL, WIDTH, draw, save
 
 
@@ -80,3 +80,42 @@ def test_drawing_leaves_no_open_figures():
 
     draw(Scatter(torch.randn(10, 2), torch.randn(10, 2)))
     assert plt.get_fignums() == []
+
+
+def landscape(**changes):
+    real = torch.tensor([[-1.0, -1.0], [1.0, 1.0]])
+    ramp = torch.linspace(0, 1, 20)
+    parts = {
+        "generated": torch.tensor([[0.5, -0.5]]).repeat(30, 1), "real": real, "score": ramp[:, None].repeat(1, 20),
+        "places": torch.tensor([[0.0, 0.0], [-1.0, 1.0]]), "force": torch.tensor([[0.0, 5.0], [0.0, 0.0]]),
+    }  # fmt: skip
+    return Surface(**parts | changes)
+
+
+def test_frame_is_a_square_around_the_real_points():
+    scatter = Scatter(torch.full((3, 2), 50.0), torch.tensor([[0.0, 1.0], [4.0, 2.0], [1.0, 1.0]]))
+    assert scatter.frame == ((pytest.approx(-0.6), pytest.approx(4.6)), (pytest.approx(-1.1), pytest.approx(4.1)))
+
+
+def test_surface_has_its_first_row_at_the_bottom():
+    pixels = draw(landscape()).astype(int)
+    top, bottom = pixels[100, 60:600].mean(0), pixels[620, 60:600].mean(0)
+    assert top[0] - top[2] > 100  # yellow: real
+    assert bottom[2] - bottom[0] > 50  # blue: fake
+    upside_down = draw(landscape(score=landscape().score.flip(0))).astype(int)
+    assert abs(upside_down[620, 60:600].mean(0) - top).max() < 40
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"score": torch.zeros(20, 20)},
+        {"score": torch.full((20, 20), float("nan"))},
+        {"score": torch.eye(20).log()},
+        {"force": torch.full((2, 2), float("nan"))},
+        {"force": torch.zeros(2, 2)},
+        {"generated": torch.full((4, 2), float("inf"))},
+    ],
+)
+def test_surface_survives_what_diverged(changes):
+    assert draw(landscape(**changes)).std() > 0

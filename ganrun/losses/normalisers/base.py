@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ganrun.core.types import DiscriminatorOutput
-from ganrun.losses.base import exact
+from ganrun.losses.base import exact, map_output
 
 
 class Normaliser(nn.Module):
@@ -31,7 +31,12 @@ class Normaliser(nn.Module):
         raise NotImplementedError
 
     def forward(self, discriminator: Callable[[Tensor], DiscriminatorOutput], samples: Tensor) -> DiscriminatorOutput:
-        """The discriminator's output for ``samples`` ``[B, ...]`` with its score normalised."""
+        """The discriminator's output for ``samples`` ``[B, ...]`` with its score normalised.
+
+        Raises:
+            RuntimeError: the gradient carries no graph, so that it would be taken for a constant (a compiled
+                discriminator on some versions of torch).
+        """
         graph = torch.is_grad_enabled()
         with torch.enable_grad():
             if not samples.requires_grad:
@@ -39,5 +44,10 @@ class Normaliser(nn.Module):
             output = discriminator(samples)
             score = exact(output.score)
             (gradient,) = torch.autograd.grad(score.sum(), samples, create_graph=graph)
+            if graph and not gradient.requires_grad:
+                raise RuntimeError(
+                    "the discriminator's input gradient carries no graph; do not compile the discriminator"
+                )
             normalised = self.formula(score, torch.linalg.vector_norm(exact(gradient).flatten(1), dim=1))
-        return output._replace(scores=(normalised if graph else normalised.detach(),))
+        output = output._replace(scores=(normalised,))
+        return output if graph else map_output(output, Tensor.detach)

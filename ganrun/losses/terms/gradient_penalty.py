@@ -1,4 +1,9 @@
-"""Gradient penalty (Gulrajani et al., *Improved Training of Wasserstein GANs*, NeurIPS 2017, equation 3)."""
+"""Gradient penalties (Gulrajani et al., *Improved Training of Wasserstein GANs*, NeurIPS 2017, equation 3).
+
+The one-sided square is the *Lipschitz penalty* of Petzka, Fischer & Lukovnikov, *On the Regularization of Wasserstein
+GANs*, ICLR 2018, arXiv 1709.08894, equation 8; a target of 0 gives the zero-centred penalty of Thanh-Tung, Tran &
+Venkatesh, *Improving Generalization and Stability of GANs*, ICLR 2019, arXiv 1902.03984.
+"""
 
 from __future__ import annotations
 
@@ -6,64 +11,56 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import relu
 
 from ganrun.core.arguments import NonNegative
 from ganrun.losses.base import Comparison, Term
-
-
-def input_gradient(comparison: Comparison, points: Tensor, sum_maps: bool = False) -> Tensor:
-    """Gradient of every sample's score at ``points``, ``[B, ...]``, through which a penalty can be differentiated.
-
-    Args:
-        comparison: knows the discriminator and its condition.
-        points: where the gradient is taken.
-        sum_maps: whether the score of a sample is the sum over its patch map instead of the mean. The scores of
-            several scales are added either way.
-
-    Raises:
-        RuntimeError: the gradient is not differentiable, so a penalty on it would silently do nothing
-            (a compiled discriminator on some versions of torch).
-    """
-    points = points.detach().requires_grad_()
-    maps = [score.reshape(len(score), -1) for score in comparison.judge(points).scores]
-    score = torch.stack([(scores if sum_maps else scores.mean(1)).sum() for scores in maps]).sum()
-    (gradient,) = torch.autograd.grad(score, points, create_graph=True)
-    if not gradient.requires_grad:
-        raise RuntimeError("the discriminator's input gradient carries no graph; do not compile the discriminator")
-    return gradient.float() if gradient.dtype != torch.float64 else gradient
-
-
-def interpolate(real: Tensor, fake: Tensor) -> Tensor:
-    """Points on the lines between paired samples, one uniform position per pair."""
-    position = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device, dtype=real.dtype)
-    return torch.lerp(fake.detach(), real.detach(), position)
+from ganrun.losses.terms.input_gradient import Points, choose, input_gradient
 
 
 class GradientPenalty(Term):
-    """``weight · mean (‖∇D(x̂)‖ - target)²`` at points between paired real and fake samples.
+    """``weight · mean (‖∇D(x̂)‖ - target)²``, or only where the norm exceeds the target.
 
-    Costs one more forward pass and a double backward through the discriminator. Batch norm in the discriminator
-    mixes the samples whose gradients are taken, and is refused.
+    Costs one more forward pass and a double backward through the discriminator. Layers that mix the samples whose
+    gradients are taken (batch norm, minibatch layers) are refused.
 
     Args:
-        weight: λ of the paper.
-        target: the norm aimed at, 1 in the paper.
-        norm_over: ``"sample"``: over all dimensions of a sample (the paper); ``"channels"``: at every pixel over its
+        weight: λ of the papers.
+        target: the norm aimed at: 1, or 0 for a zero-centred penalty.
+        side: what the penalty is of the excess e = ‖∇D‖ - target: ``two``: e² (WGAN-GP); ``one``: max(0, e);
+            ``one_squared``: max(0, e)² (WGAN-LP).
+        points: ``lines``: uniformly on the lines between paired reals and fakes (the papers); ``real``; ``fake``.
+        norm_over: ``sample``: over all dimensions of a sample (the papers); ``channels``: at every pixel over its
             channels, then averaged over pixels, with the patch scores summed, as SinGAN's published code does.
     """
 
-    forbids = ("batch_norm",)
+    forbids = ("batch_norm", "coupled_samples")
 
-    def __init__(self, weight: NonNegative, target: NonNegative, norm_over: Literal["sample", "channels"]) -> None:
+    def __init__(
+        self,
+        weight: NonNegative,
+        target: NonNegative,
+        side: Literal["two", "one", "one_squared"],
+        points: Points,
+        norm_over: Literal["sample", "channels"],
+    ) -> None:
         super().__init__()
         self.weight = weight
         self.target = target
+        self.side = side
+        self.points = points
         self.norm_over = norm_over
 
     def forward(self, comparison: Comparison) -> Tensor:
         per_pixel = self.norm_over == "channels"
-        gradient = input_gradient(comparison, interpolate(comparison.real, comparison.fake), sum_maps=per_pixel)
-        if not per_pixel:
-            gradient = gradient.flatten(1)
-        norm = torch.linalg.vector_norm(gradient, dim=1)
-        return self.weight * ((norm - self.target) ** 2).mean()
+        gradient = input_gradient(comparison, choose(comparison, self.points), sum_maps=per_pixel)
+        return self.weight * self.penalty(gradient if per_pixel else gradient.flatten(1)).mean()
+
+    def penalty(self, gradient: Tensor) -> Tensor:
+        """The unweighted penalty of gradients whose norm is taken over dimension 1."""
+        if self.target == 0 and self.side != "one":
+            return gradient.square().sum(1)  # no square root, which has no slope at 0
+        excess = torch.linalg.vector_norm(gradient, dim=1) - self.target
+        if self.side == "two":
+            return excess.square()
+        return relu(excess) if self.side == "one" else relu(excess).square()

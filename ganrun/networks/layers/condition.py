@@ -1,14 +1,16 @@
-"""Conditions by concatenation (Mirza & Osindero, *Conditional Generative Adversarial Nets*, 2014, arXiv 1411.1784)."""
+"""Class labels in networks: concatenation, conditional normalisation, projection."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
-from torch.nn.functional import one_hot
+from torch import Tensor, nn
+from torch.nn.functional import embedding, one_hot
 
 
 def append_to_latent(z: Tensor, labels: Tensor | None, classes: int) -> Tensor:
     """``[B, n]`` and labels ``[B]`` -> ``[B, n + classes]``; unchanged when ``classes`` is 0.
+
+    Mirza & Osindero, *Conditional Generative Adversarial Nets*, 2014, arXiv 1411.1784.
 
     Raises:
         ValueError: the network is conditional and no labels were given.
@@ -29,6 +31,75 @@ def append_planes(images: Tensor, labels: Tensor | None, classes: int) -> Tensor
 
 
 def _one_hot(labels: Tensor | None, classes: int, like: Tensor) -> Tensor:
+    return one_hot(given(labels), classes).to(like.dtype)
+
+
+def given(labels: Tensor | None) -> Tensor:
+    """The labels of a conditional network.
+
+    Raises:
+        ValueError: there are none.
+    """
     if labels is None:
         raise ValueError("a conditional network was given no labels")
-    return one_hot(labels, classes).to(like.dtype)
+    return labels
+
+
+class ConditionalNorm(nn.Module):
+    """A normalisation with gains and biases per class: 1 and 0 in the beginning.
+
+    Dumoulin et al., ICLR 2017, arXiv 1610.07629; on batch norm, for GANs: Miyato & Koyama, ICLR 2018, arXiv 1802.05637.
+
+    Args:
+        normalise: without gains and biases of its own.
+        channels: of the input.
+        classes: number of classes.
+
+    Shapes: ``[B, channels, *positions]`` and labels ``[B]`` -> ``[B, channels, *positions]``.
+    """
+
+    takes_labels = True
+
+    def __init__(self, normalise: nn.Module, channels: int, classes: int) -> None:
+        super().__init__()
+        self.normalise = normalise
+        self.gain = nn.Parameter(torch.ones(classes, channels))
+        self.bias = nn.Parameter(torch.zeros(classes, channels))
+
+    def forward(self, hidden: Tensor, labels: Tensor | None) -> Tensor:
+        labels = given(labels)
+        ones = [1] * (hidden.ndim - 2)
+        gain, bias = (embedding(labels, table).unflatten(1, (-1, *ones)) for table in (self.gain, self.bias))
+        return gain * self.normalise(hidden) + bias
+
+
+class Conditioned(nn.Sequential):
+    """Layers in a row, of which those with ``takes_labels`` are given the labels too."""
+
+    takes_labels = True
+
+    def forward(self, hidden: Tensor, labels: Tensor | None = None) -> Tensor:
+        for layer in self:
+            hidden = layer(hidden, labels) if getattr(layer, "takes_labels", False) else layer(hidden)
+        return hidden
+
+
+class Projection(nn.Module):
+    """``<v_y, φ>``, to be added to a score.
+
+    Miyato & Koyama, *cGANs with Projection Discriminator*, ICLR 2018, arXiv 1802.05637, section 3.
+
+    Args:
+        classes: number of classes.
+        features: dimensions of φ.
+
+    Shapes: ``[B, features, *positions]``, summed over positions, and labels ``[B]`` -> ``[B]``.
+    """
+
+    def __init__(self, classes: int, features: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(classes, features)
+
+    def forward(self, hidden: Tensor, labels: Tensor | None) -> Tensor:
+        pooled = hidden if hidden.ndim == 2 else hidden.flatten(2).sum(2)
+        return (self.embedding(given(labels)) * pooled).sum(1)

@@ -1,0 +1,118 @@
+"""Every pair of loss, technique and model either trains or is refused before training, with the reason."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_runs import SMALL
+
+from ganrun.config import launch
+from ganrun.config.build import build
+from ganrun.config.validate import plain
+from ganrun.core.errors import ConfigError, Problem
+from ganrun.core.types import Dataset
+from ganrun.engine.settings import TrainerSettings
+from ganrun.engine.trainer import Trainer
+
+_spec = importlib.util.spec_from_file_location("combinations", Path(__file__).parents[1] / "scripts/combinations.py")
+assert _spec is not None
+assert _spec.loader is not None
+combinations = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(combinations)
+
+TINY = ["evaluation=none", "trainer.batch_size=8", "trainer.steps=2", "trainer.device=cpu", "trainer.precision=fp32"]
+POINTS = ["dataset=ring", *SMALL["toy"], *TINY]
+IMAGES = ["dataset=digits", "dataset.size=8", "dataset.subset=40", *TINY]
+LOSSES = combinations.options("loss")
+TECHNIQUES = combinations.options("technique")
+MODELS = [name for name in combinations.options("model") if name not in combinations.OWN_DATA]
+
+
+@cache
+def data(overrides: tuple[str, ...]) -> Dataset:
+    return build(plain(combinations.composed(*overrides))["dataset"])
+
+
+def play(config: dict[str, Any], dataset: Dataset) -> list[Problem]:
+    """Two steps, with finite losses; or the reasons why not."""
+    config["trainer"]["batch_size"] = 8  # also where a technique brings its own
+    if problems := combinations.find_problems(config, "RunConfig"):
+        return problems
+    try:
+        game = launch.make_game(config, dataset.facts, None)
+    except ConfigError as error:  # what only the data can tell; still before training
+        return error.problems
+    trainer = Trainer(
+        settings=TrainerSettings(**config["trainer"]),
+        seed=0,
+        dataset=dataset,
+        optimizers=launch.make_optimizers(config),
+        players=launch.make_player_settings(config),
+        helpers=[],
+    )
+    trainer.fit(game)
+    means = game.statistics.flush()  # raises where a value is not finite
+    assert any(tag.startswith("loss/") and "discriminator" in tag for tag in means)
+    assert all(torch.isfinite(parameter).all() for parameter in game.parameters())
+    return []
+
+
+def assert_trains_or_is_refused(overrides: Sequence[str], *techniques: str) -> None:
+    logging.disable(logging.WARNING)
+    problems = play(
+        combinations.combine(overrides, *techniques), data(tuple(POINTS if "dataset=ring" in overrides else IMAGES))
+    )
+    assert len({problem.cause for problem in problems}) <= 3, problems  # a sentence for each reason
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_loss_by_technique_on_points(loss):
+    for technique in TECHNIQUES:
+        assert_trains_or_is_refused([*POINTS, f"loss={loss}"], technique)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", LOSSES)
+def test_loss_by_technique_on_images(loss):
+    for technique in TECHNIQUES:
+        assert_trains_or_is_refused([*IMAGES, *SMALL["dcgan"], "model=dcgan", f"loss={loss}"], technique)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
+def test_model_by_technique(model):
+    for technique in TECHNIQUES:
+        assert_trains_or_is_refused([*IMAGES, *SMALL[model], f"model={model}"], technique)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
+def test_model_by_loss(model):
+    for loss in LOSSES:
+        assert_trains_or_is_refused([*IMAGES, *SMALL[model], f"model={model}", f"loss={loss}"])
+
+
+@pytest.mark.slow
+def test_technique_by_technique():
+    for index, one in enumerate(TECHNIQUES):
+        for other in TECHNIQUES[index + 1 :]:
+            assert_trains_or_is_refused(POINTS, one, other)
+
+
+def test_patches_are_merged_as_hydra_merges_them():
+    two = TECHNIQUES[0], TECHNIQUES[-1]
+    through_hydra = plain(combinations.composed(*POINTS, f"technique=[{','.join(two)}]"))
+    assert combinations.combine(POINTS, *two) == through_hydra
+
+
+@pytest.mark.slow
+def test_the_page_is_what_the_code_says():
+    """If it is not: python scripts/combinations.py."""
+    assert combinations.PAGE.read_text() == combinations.page()
