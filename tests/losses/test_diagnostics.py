@@ -132,7 +132,8 @@ def test_accuracy_uses_the_losses_threshold():
 
 
 def test_accuracy_without_a_threshold_does_not_see_an_offset():
-    real, fake = torch.randn(50, 1), torch.randn(50, 1)
+    torch.manual_seed(0)
+    real, fake = torch.randn(50, 1, dtype=torch.float64), torch.randn(50, 1, dtype=torch.float64)
     one, other = (
         of_discriminator(Wasserstein(), Critic(lambda x, c=c: x[:, 0] + c), real, fake)["score/accuracy"]
         for c in (0.0, 100.0)
