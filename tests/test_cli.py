@@ -75,7 +75,7 @@ def test_everything_wrong_is_told_at_once_and_nothing_is_started(ganrun, launch,
     )
     assert code == 1
     assert error.startswith("6 problems in the configuration; nothing was started.")
-    assert "loss=wgna: there is no such option. Did you mean wgan? Options: hinge, lsgan" in error
+    assert "loss=wgna: there is no such option. Did you mean wgan? Options: c_transform, ebgan" in error
     assert "trainer.stepz: trainer has no 'stepz'. Did you mean steps?" in error
     assert "foo: the configuration has no 'foo'" in error
     assert "the configuration has no 'optimzer'. Did you mean optimizer?" in error
@@ -120,7 +120,7 @@ def test_everything_wrong_is_told_at_once_and_nothing_is_started(ganrun, launch,
         (["-m", "run=x", "seed=0,1"], "run: cannot be given to a sweep"),
         (["-m", "name=a,b"], "name: cannot be swept"),
         (["-m", "loss=hinge,hinqe"], "loss=hinqe: there is no such option. Did you mean hinge?"),
-        (["-m", "model=dcgan,mlp", "model.discriminator.spectral=false,true"], "model.discriminator has no 'spectral'"),
+        (["-m", "model=dcgan,r3gan", "model.discriminator.spectral=false,true"], "model.discriminator has no 'spectral'"),
         (["-m", "seed=0,1", "+foo=1"], "has no 'foo'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -224,7 +224,7 @@ def test_the_rest_of_a_sweep_goes_on(ganrun, launch, tmp_path):
 
 
 def test_a_sweep_without_failures_succeeds(ganrun, launch):
-    code, _, error = ganrun("-m", "loss=glob(wgan*,exclude=*singan)", "technique=[ttur],[linear_decay]")
+    code, _, error = ganrun("-m", "loss=glob(wgan_*p)", "technique=[ttur],[linear_decay]")
     assert code == 0
     assert len(launch.calls) == 4
     assert len({folder for _, folder in launch.calls}) == 4

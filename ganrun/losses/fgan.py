@@ -234,8 +234,8 @@ class FGAN(AdversarialLoss):
         return {"discriminator": -value, "generator": (value if self.generator == "saturating" else 0.0) - slope}
 
     def certificate(self, discriminator_loss: Tensor) -> dict[str, Tensor]:
-        """Named after the divergence; ``jensen_shannon`` is twice the JSD, ``gan`` 2 JSD - 2 log 2."""
-        return {self.name: -discriminator_loss}
+        """``fgan_`` and the divergence; ``fgan_jensen_shannon`` is twice the JSD, ``fgan_gan`` 2 JSD - 2 log 2."""
+        return {f"fgan_{self.name}": -discriminator_loss}
 
     def _clamped(self, score: Tensor) -> Tensor:
         return score if self.clamp is None else score.clamp(-self.clamp, self.clamp)
