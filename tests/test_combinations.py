@@ -35,6 +35,13 @@ TECHNIQUES = combinations.options("technique")
 MODELS = [name for name in combinations.options("model") if name not in combinations.OWN_DATA]
 
 
+@pytest.fixture(autouse=True)
+def quiet():
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
+
+
 @cache
 def data(overrides: tuple[str, ...]) -> Dataset:
     return build(plain(combinations.composed(*overrides))["dataset"])
@@ -65,7 +72,6 @@ def play(config: dict[str, Any], dataset: Dataset) -> list[Problem]:
 
 
 def assert_trains_or_is_refused(overrides: Sequence[str], *techniques: str) -> None:
-    logging.disable(logging.WARNING)
     problems = play(
         combinations.combine(overrides, *techniques), data(tuple(POINTS if "dataset=ring" in overrides else IMAGES))
     )
