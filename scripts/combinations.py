@@ -27,6 +27,9 @@ PAGE = Path(__file__).parents[1] / "docs" / "combinations.md"
 OWN_DATA = {"toy": "ring", "ebgan_toy": "ring", "cyclegan": "unpaired", "singan": "single_image"}
 """Models that bring data of their own kind; all others get labelled images."""
 
+NEEDED_MODEL = {"ebgan": "ebgan", "matching_aware": "cgan"}
+"""Losses that do not go with a plain DCGAN."""
+
 
 def options(group: str) -> list[str]:
     """The options of a group, in alphabetical order."""
@@ -59,6 +62,11 @@ def combine(overrides: Sequence[str], *techniques: str) -> dict[str, Any]:
     return plain(config)
 
 
+def model_for(loss: str) -> str:
+    """A plain model of images that goes with a loss."""
+    return NEEDED_MODEL.get(loss, "dcgan")
+
+
 def verdict(config: dict[str, Any]) -> list[Problem]:
     """Why a combination is refused; nothing if it trains."""
     resolve_auto(config)
@@ -80,8 +88,8 @@ def page() -> str:
 
     parts = [
         INTRODUCTION,
-        "## Techniques and losses\n\nOn `model=dcgan` with labelled images.\n",
-        _table(losses, techniques, lambda loss, name: cell(combine([*on("dcgan"), f"loss={loss}"], name))),
+        "## Techniques and losses\n\nOn `model=dcgan` with labelled images; `ebgan` on its own, `matching_aware` on `cgan`.\n",
+        _table(losses, techniques, lambda loss, name: cell(combine([*on(model_for(loss)), f"loss={loss}"], name))),
         "## Models and losses\n",
         _table(losses, models, lambda loss, model: cell(combine([*on(model), f"loss={loss}"]))),
         "## Models and techniques\n\nWith the loss that the model brings.\n",

@@ -88,7 +88,8 @@ def test_loss_by_technique_on_points(loss):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_loss_by_technique_on_images(loss):
     for technique in TECHNIQUES:
-        assert_trains_or_is_refused([*IMAGES, *SMALL["dcgan"], "model=dcgan", f"loss={loss}"], technique)
+        model = combinations.model_for(loss)
+        assert_trains_or_is_refused([*IMAGES, *SMALL[model], f"model={model}", f"loss={loss}"], technique)
 
 
 @pytest.mark.slow

@@ -254,7 +254,7 @@ def _labels_of_a_loss_without(config: dict[str, Any]) -> Iterator[Problem]:
             if name in node.values and name not in node.target.parameters:
                 yield Problem(
                     f"{node.path}.{name}",
-                    f"{node.target.node.name} has no targets that could be smoothed or flipped",
+                    "this loss has no targets that could be smoothed or flipped",
                     "Those are for logistic losses, nonsaturating and minimax; lsgan has its targets a, b and c.",
                 )
 
