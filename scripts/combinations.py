@@ -88,7 +88,8 @@ def page() -> str:
 
     parts = [
         INTRODUCTION,
-        "## Techniques and losses\n\nOn `model=dcgan` with labelled images; `ebgan` on its own, `matching_aware` on `cgan`.\n",
+        "## Techniques and losses\n",
+        "On `model=dcgan` with labelled images; `ebgan` on its own, `matching_aware` on `cgan`.\n",
         _table(losses, techniques, lambda loss, name: cell(combine([*on(model_for(loss)), f"loss={loss}"], name))),
         "## Models and losses\n",
         _table(losses, models, lambda loss, model: cell(combine([*on(model), f"loss={loss}"]))),
