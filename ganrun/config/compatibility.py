@@ -250,13 +250,12 @@ def _labels_of_a_loss_without(config: dict[str, Any]) -> Iterator[Problem]:
     """Label smoothing and flipping of losses that have no targets."""
     node = next(_nodes(_at(config, "loss", "adversarial"), "loss.adversarial"), None)
     if node is not None and node.target.parameters is not None:
-        for name in TARGETS:
-            if name in node.values and name not in node.target.parameters:
-                yield Problem(
-                    f"{node.path}.{name}",
-                    "this loss has no targets that could be smoothed or flipped",
-                    "Those are for logistic losses, nonsaturating and minimax; lsgan has its targets a, b and c.",
-                )
+        if any(name in node.values and name not in node.target.parameters for name in TARGETS):
+            yield Problem(
+                node.path,
+                "this loss has no targets that could be smoothed or flipped",
+                "Those are for logistic losses, nonsaturating and minimax; lsgan has its targets a, b and c.",
+            )
 
 
 def _two_terms_of_one_name(config: dict[str, Any]) -> Iterator[Problem]:

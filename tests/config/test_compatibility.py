@@ -87,7 +87,7 @@ def test_one_lipschitz_control_is_enough(composed):
 
 def test_a_loss_without_targets_cannot_be_smoothed(composed):
     (problem,) = find_problems(composed("loss=hinge", "+loss.adversarial.real_target=0.9"), "RunConfig")
-    assert problem.path == "loss.adversarial.real_target"
+    assert problem.path == "loss.adversarial"
     assert "this loss has no targets" in problem.cause
 
 
