@@ -13,6 +13,9 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
 PROTOCOL = ("extractor", "extractor_identity", "generated", "real", "weights", "data", "settings")
 """Parts of a stamp that must agree, so that only like scores stand in one column."""
 
@@ -38,11 +41,14 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweeps", nargs="+", type=Path, help="folders of sweeps, then names of scores")
+    parser.add_argument("--picture", type=Path, help="write the last pictures of the first seed of every loss here")
+    parser.add_argument("--crop", type=float, nargs=4, default=[0, 0, 1, 1], help="left top right bottom, as shares")
     arguments = parser.parse_args()
     sweeps = [path for path in arguments.sweeps if path.is_dir()]
     scores = [str(path) for path in arguments.sweeps if not path.is_dir()]
     runs: dict[str, list[dict[str, float]]] = {}
     reasons: dict[str, str] = {}
+    pictures: dict[str, Path] = {}
     protocols = set()
     for folder in sorted(folder for sweep in sweeps for folder in sweep.iterdir() if folder.is_dir()):
         named = re.search(r"(?:^|[_,])loss=([^,]+)", folder.name)
@@ -52,6 +58,8 @@ def main() -> None:
             reasons[named[1]] = reason(folder)
             continue
         runs.setdefault(named[1], []).append(found[0])
+        if found[1]["seed"] == 0:
+            pictures[named[1]] = sorted(folder.glob("samples/generated_*.png"))[-1]
         protocols.add(json.dumps({part: found[1].get(part) for part in PROTOCOL}, sort_keys=True))
     assert len(protocols) <= 1, "the scores were made by unlike protocols"
     print(f"| loss | seeds | {' | '.join(scores)} |")
@@ -60,6 +68,25 @@ def main() -> None:
         print(f"| `{loss}` | {len(values)} | {' | '.join(_cell([run[name] for run in values]) for name in scores)} |")
     for loss, why in sorted(reasons.items()):
         print(f"\n`{loss}`: {why}")
+    if arguments.picture is not None:
+        _draw(pictures, arguments.crop).savefig(arguments.picture)
+
+
+def _draw(pictures: dict[str, Path], crop: list[float]) -> Figure:
+    """One picture per loss, in alphabetical order."""
+    columns = 6
+    rows = -(-len(pictures) // columns)
+    figure = Figure(figsize=(2 * columns, 2.25 * rows), dpi=80, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    for place in axes:
+        place.axis("off")
+    for place, (loss, path) in zip(axes, sorted(pictures.items()), strict=False):
+        image = imread(path)
+        height, width = image.shape[:2]
+        left, top, right, bottom = (round(share * side) for share, side in zip(crop, [width, height] * 2, strict=True))
+        place.imshow(image[top:bottom, left:right])
+        place.set_title(loss, fontsize=11)
+    return figure
 
 
 def _cell(values: list[float]) -> str:
