@@ -196,13 +196,13 @@ def _choosing(config: dict[str, Any]) -> Iterator[Node]:
 
 
 def _missing(config: dict[str, Any]) -> Iterator[Problem]:
-    """What a component of the objective requires and nobody provides."""
-    provided = _provided(config)
+    """What a component of the objective requires and nobody provides; told of the first that does."""
+    there = {*DATA, *_provided(config)}
     for node in _choosing(config):
-        for trait in node.traits("requires"):
-            if trait not in DATA and trait not in provided:
-                cause, remedy = REQUIRED.get(trait, ("{node} needs {trait}", ""))
-                yield Problem(node.path, cause.format(node=node, trait=trait), remedy)
+        for trait in set(node.traits("requires")) - there:
+            there.add(trait)
+            cause, remedy = REQUIRED.get(trait, ("{node} needs {trait}", ""))
+            yield Problem(node.path, cause.format(node=node, trait=trait), remedy)
 
 
 def _forbidden(config: dict[str, Any]) -> Iterator[Problem]:
