@@ -199,7 +199,7 @@ def _missing(config: dict[str, Any]) -> Iterator[Problem]:
     """What a component of the objective requires and nobody provides; told of the first that does."""
     there = {*DATA, *_provided(config)}
     for node in _choosing(config):
-        for trait in set(node.traits("requires")) - there:
+        for trait in sorted(set(node.traits("requires")) - there):
             there.add(trait)
             cause, remedy = REQUIRED.get(trait, ("{node} needs {trait}", ""))
             yield Problem(node.path, cause.format(node=node, trait=trait), remedy)
