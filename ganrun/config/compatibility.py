@@ -50,6 +50,7 @@ SETTINGS = {
     ("minibatch", "discrimination"): "coupled_samples",
     ("minibatch", "stddev"): "coupled_samples",
     ("spectral", True): "spectral_norm",
+    ("bias", False): "no_biases",
 }
 """Settings of a discriminator that provide a trait."""
 
@@ -88,6 +89,10 @@ FORBIDDEN = {
     "spectral_norm": ("{node} and spectral normalisation both bound the critic's slope", "Use {path}=false."),
     "weight_clipping": ("{node} and weight clipping both bound the critic's slope", "Use {path}=null."),
     "energy": ("{node} reads the sign of scores, and an energy has only one", "Choose another model or technique."),
+    "no_biases": (
+        "without biases D(c x) = c D(x), so that under {node} fakes stay faint",
+        "Use {path}=true (auto chooses it).",
+    ),
     "pairwise": (
         "{node} needs a loss that judges samples one by one, and this one compares pairs",
         "Choose another loss, such as nonsaturating or hinge.",
@@ -126,14 +131,18 @@ def check_facts(config: dict[str, Any], facts: Facts) -> list[Problem]:
 
 
 def resolve_auto(config: dict[str, Any]) -> list[str]:
-    """Replace ``norm: auto`` in discriminators by ``batch``, or by ``none`` where the loss forbids batch norm.
+    """Replace ``auto`` in discriminators, by what the loss does not forbid.
 
     Returns:
         Lines for the log.
     """
     lines = []
-    forbidding = _forbidding(config, "batch_norm")
+    forbidding, biased = _forbidding(config, "batch_norm"), _forbidding(config, "no_biases")
     for path, node, _ in _discriminators(config):
+        if node.get("bias") == "auto":
+            node["bias"] = bool(biased)
+            if biased:
+                lines.append(f"{path}.bias: auto -> true ({biased[0]} needs a D that is not homogeneous)")
         if node.get("norm") == "auto":
             if forbidding:
                 node["norm"], reason = "none", f"{forbidding[0]} takes gradients of single samples"
@@ -249,13 +258,13 @@ def _two_lipschitz_controls(config: dict[str, Any]) -> Iterator[Problem]:
 def _labels_of_a_loss_without(config: dict[str, Any]) -> Iterator[Problem]:
     """Label smoothing and flipping of losses that have no targets."""
     node = next(_nodes(_at(config, "loss", "adversarial"), "loss.adversarial"), None)
-    if node is not None and node.target.parameters is not None:
-        if any(name in node.values and name not in node.target.parameters for name in TARGETS):
-            yield Problem(
-                node.path,
-                "this loss has no targets that could be smoothed or flipped",
-                "Those are for logistic losses, nonsaturating and minimax; lsgan has its targets a, b and c.",
-            )
+    known = None if node is None else node.target.parameters
+    if node is not None and known is not None and any(name in node.values and name not in known for name in TARGETS):
+        yield Problem(
+            node.path,
+            "this loss has no targets that could be smoothed or flipped",
+            "Those are for logistic losses, nonsaturating and minimax; lsgan has its targets a, b and c.",
+        )
 
 
 def _two_terms_of_one_name(config: dict[str, Any]) -> Iterator[Problem]:

@@ -100,6 +100,8 @@ class Discriminator(nn.Module):
         width: channels after the first layer; they double at every halving of the resolution.
         norm: normalisation of every layer but the first and the last. ``auto`` becomes ``batch``, or ``none`` when
             the loss takes gradients with respect to single samples or ``spectral`` is set.
+        bias: whether the convolutions have biases; the published ones have none. Without biases and norm
+            ``D(c x) = c D(x)``. ``auto`` becomes ``True`` where the loss forbids that, else ``False``.
         spectral: whether all weights are spectrally normalised.
         init: how the weights are drawn.
         minibatch: what the last layer sees of the other samples: nothing, minibatch discrimination, or the standard
@@ -128,6 +130,7 @@ class Discriminator(nn.Module):
         self,
         width: PositiveInt,
         norm: Literal["auto", "batch", "instance", "layer", "none"],
+        bias: bool | Literal["auto"],
         spectral: bool,
         init: Literal["normal", "orthogonal"],
         minibatch: Literal["none", "discrimination", "stddev"],
@@ -141,18 +144,20 @@ class Discriminator(nn.Module):
         classes: int,
     ) -> None:
         super().__init__()
+        if bias == "auto":
+            raise ValueError("bias=auto was never resolved; choose true or false")
         classes = classes if conditional else 0
         self.appended = classes if conditioning == "concat" else 0
         widths = [width * 2**k for k in range(doublings(size))]
         self.blocks = nn.ModuleList()
         for index, (narrow, wide) in enumerate(zip([channels + self.appended, *widths], widths, strict=False)):
-            convolution = nn.Conv2d(narrow, wide, 4, 2, 1, bias=False)
+            convolution = nn.Conv2d(narrow, wide, 4, 2, 1, bias=bias)
             layers = [convolution] if index == 0 else [convolution, norm_layer(norm, wide)]
             self.blocks.append(nn.Sequential(*layers, nn.LeakyReLU(0.2, inplace=True)))
         self.minibatch, wide = minibatch_layer(
             minibatch, widths[-1], 4 * 4, minibatch_kernels, minibatch_kernel_size, minibatch_group
         )
-        self.head = nn.Conv2d(wide, 1, 4, 1, 0, bias=False)
+        self.head = nn.Conv2d(wide, 1, 4, 1, 0, bias=bias)
         self.projection = Projection(classes, widths[-1]) if classes and conditioning == "projection" else None
         self.class_head = nn.Conv2d(wide, classes, 4, 1, 0) if classes and conditioning == "classifier" else None
         initialise(self, init)

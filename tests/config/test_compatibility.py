@@ -32,6 +32,18 @@ def test_auto_norm_is_none_under_a_penalty_and_says_why(composed):
     assert "GradientPenalty" in line
 
 
+def test_normalised_scores_want_biases(composed):
+    config = composed("loss=gngan")
+    assert any("bias: auto -> true" in line and "GradientNormalisation" in line for line in resolve_auto(config))
+    assert config["model"]["discriminator"]["bias"] is True
+    config = composed()
+    resolve_auto(config)
+    assert config["model"]["discriminator"]["bias"] is False
+    (problem,) = check(composed("loss=gngan", "model.discriminator.bias=false"))
+    assert problem.path == "model.discriminator.bias"
+    assert "D(c x) = c D(x)" in problem.cause
+
+
 def test_auto_norm_is_batch_otherwise(composed):
     config = composed()
     assert len(resolve_auto(config)) == 1

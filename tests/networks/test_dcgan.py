@@ -22,7 +22,7 @@ def generator(size, channels, latent_size=100, width=64, **changes):
 
 
 def discriminator(size, channels, width=64, **changes):
-    options = MINIBATCH | {"norm": "batch", "spectral": False, "init": "normal"}
+    options = MINIBATCH | {"norm": "batch", "bias": False, "spectral": False, "init": "normal"}
     options |= {"conditional": False, "conditioning": "concat", "classes": 0}
     return Discriminator(width=width, size=size, channels=channels, **options | changes)
 
@@ -269,3 +269,17 @@ def test_toy_parameter_counts():
     judge = mlp_discriminator((2,), [128] * 3, activation="relu")
     assert (parameter_count(make), parameter_count(judge)) == (33_666, 33_537)
     assert judge(make(torch.randn(4, 2))).score.shape == (4,)
+
+
+@pytest.mark.parametrize(("bias", "homogeneous"), [(False, True), (True, False)])
+def test_without_norm_and_biases_a_score_grows_with_its_image(bias, homogeneous):
+    network = discriminator(16, 1, 4, norm="none", bias=bias)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    images = torch.randn(5, 1, 16, 16)
+    assert torch.allclose(network(3 * images).score, 3 * network(images).score, rtol=1e-4) == homogeneous
+
+
+def test_auto_must_have_been_resolved():
+    with pytest.raises(ValueError, match="bias=auto was never resolved"):
+        discriminator(16, 1, bias="auto")

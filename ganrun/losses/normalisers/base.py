@@ -19,7 +19,7 @@ class Normaliser(nn.Module):
     """
 
     requires: tuple[str, ...] = ()
-    forbids: tuple[str, ...] = ("batch_norm", "coupled_samples", "patch_scores")
+    forbids: tuple[str, ...] = ("batch_norm", "coupled_samples", "patch_scores", "no_biases")
 
     def formula(self, score: Tensor, slope: Tensor) -> Tensor:
         """The normalised score.
