@@ -66,8 +66,8 @@ def main() -> None:
     print("|---" * (len(scores) + 2) + "|")
     for loss, values in sorted(runs.items(), key=lambda item: statistics.mean(run[scores[-1]] for run in item[1])):
         print(f"| `{loss}` | {len(values)} | {' | '.join(_cell([run[name] for run in values]) for name in scores)} |")
-    for loss, why in sorted(reasons.items()):
-        print(f"\n`{loss}`: {why}")
+    for loss in sorted(reasons.keys() - runs.keys()):
+        print(f"\n`{loss}`: {reasons[loss]}")
     if arguments.picture is not None:
         _draw(pictures, arguments.crop).savefig(arguments.picture)
 
