@@ -13,8 +13,11 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from PIL import Image
 
 PROTOCOL = ("extractor", "extractor_identity", "generated", "real", "weights", "data", "settings")
 """Parts of a stamp that must agree, so that only like scores stand in one column."""
@@ -50,7 +53,7 @@ def main() -> None:
     reasons: dict[str, str] = {}
     pictures: dict[str, Path] = {}
     protocols = set()
-    for folder in sorted(folder for sweep in sweeps for folder in sweep.iterdir() if folder.is_dir()):
+    for folder in (folder for sweep in sweeps for folder in sorted(sweep.iterdir()) if folder.is_dir()):
         named = re.search(r"(?:^|[_,])loss=([^,]+)", folder.name)
         assert named is not None, f"{folder.name} names no loss"
         found = last_scores(folder)
@@ -69,7 +72,9 @@ def main() -> None:
     for loss in sorted(reasons.keys() - runs.keys()):
         print(f"\n`{loss}`: {reasons[loss]}")
     if arguments.picture is not None:
-        _draw(pictures, arguments.crop).savefig(arguments.picture)
+        canvas = FigureCanvasAgg(_draw(pictures, arguments.crop))
+        canvas.draw()
+        Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(64).save(arguments.picture, optimize=True)
 
 
 def _draw(pictures: dict[str, Path], crop: list[float]) -> Figure:
