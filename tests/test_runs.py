@@ -232,6 +232,21 @@ def test_terms_with_a_memory_resume_exactly(tmp_path, game_overrides):
         assert same(result(play(parts, *overrides, "trainer.steps=6")), result(whole)) == (forget is None)
 
 
+@pytest.mark.parametrize(
+    ("technique", "changes"),
+    [
+        ("ada", ["augment.ada.initial_probability=0.5", "augment.ada.interval_moves=1"]),
+        *((name, []) for name in ("spectral_norm", "virtual_batch_norm", "ensemble", "merged")),
+    ],
+)
+def test_techniques_that_remember_resume_exactly(tmp_path, game_overrides, technique, changes):
+    overrides = [*game_overrides("dcgan"), f"technique=[{technique}]", *changes, "trainer.steps=4"]
+    whole = play(tmp_path / "whole", *overrides, "trainer.checkpoint_every_steps=1", "trainer.keep_checkpoints=99")
+    (tmp_path / "parts" / "checkpoints").mkdir(parents=True)
+    shutil.copy(tmp_path / "whole" / "checkpoints" / "step_00000003.pt", tmp_path / "parts" / "checkpoints")
+    assert same(result(play(tmp_path / "parts", *overrides)), result(whole))
+
+
 def drop(state: dict[str, Any], name: str) -> None:
     for key, value in state["game"].items():
         if name in key:
