@@ -47,6 +47,17 @@ def data(overrides: tuple[str, ...]) -> Dataset:
     return build(plain(combinations.composed(*overrides))["dataset"])
 
 
+def trainer_of(config: dict[str, Any], dataset: Dataset) -> Trainer:
+    return Trainer(
+        settings=TrainerSettings(**config["trainer"]),
+        seed=0,
+        dataset=dataset,
+        optimizers=launch.make_optimizers(config),
+        players=launch.make_player_settings(config),
+        helpers=[],
+    )
+
+
 def play(config: dict[str, Any], dataset: Dataset) -> list[Problem]:
     """Two steps, with finite losses; or the reasons why not."""
     config["trainer"]["batch_size"] = 8  # also where a technique brings its own
@@ -56,15 +67,7 @@ def play(config: dict[str, Any], dataset: Dataset) -> list[Problem]:
         game = launch.make_game(config, dataset.facts, None)
     except ConfigError as error:  # what only the data can tell; still before training
         return error.problems
-    trainer = Trainer(
-        settings=TrainerSettings(**config["trainer"]),
-        seed=0,
-        dataset=dataset,
-        optimizers=launch.make_optimizers(config),
-        players=launch.make_player_settings(config),
-        helpers=[],
-    )
-    trainer.fit(game)
+    trainer_of(config, dataset).fit(game)
     means = game.statistics.flush()  # raises where a value is not finite
     assert any(tag.startswith("loss/") and "discriminator" in tag for tag in means)
     assert all(torch.isfinite(parameter).all() for parameter in game.parameters())
@@ -123,3 +126,22 @@ def test_patches_are_merged_as_hydra_merges_them():
 def test_the_page_is_what_the_code_says():
     """If it is not: python scripts/combinations.py."""
     assert combinations.PAGE.read_text() == combinations.page()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("choice", [*(f"loss={loss}" for loss in LOSSES), *TECHNIQUES])
+def test_a_step_on_cuda_does_not_wait_for_the_device(choice):
+    loss = choice.removeprefix("loss=") if choice.startswith("loss=") else "nonsaturating"
+    model = combinations.model_for(loss)
+    base = [*IMAGES, *SMALL[model], f"model={model}", f"loss={loss}"]
+    config = combinations.combine(base, *([] if "=" in choice else [choice]))
+    config["trainer"] |= {"device": "cuda", "batch_size": 8}
+    dataset = data(tuple(IMAGES))
+    trainer, game = trainer_of(config, dataset), launch.make_game(config, dataset.facts, None)
+    trainer.fit(game)  # lazy initialisation may synchronise
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        trainer.play_step(game)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
