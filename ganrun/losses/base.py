@@ -30,8 +30,11 @@ class Comparison:
     """Real and fake samples before one discriminator; its outputs are computed once, when first asked for.
 
     This is the one place that decides what the discriminator is shown, and in how many passes: real and fake share a
-    pass when both need a graph and no layer mixes the samples of a batch. In a generator's move, whose fakes carry a
-    graph, the reals are judged without one.
+    pass when both need a graph and no layer mixes the samples of a batch.
+
+    Attributes:
+        reals_are_constant: whether the reals are judged without a graph, as the objective asks for in a generator's
+            move.
 
     Args:
         discriminator: the network.
@@ -57,6 +60,7 @@ class Comparison:
         self.fake = fake
         self.condition = condition
         self.moment = moment
+        self.reals_are_constant = False
         self._judge: Discriminator = judge or discriminator
 
     def judge(self, samples: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
@@ -71,7 +75,7 @@ class Comparison:
     @cached_property
     def real_output(self) -> DiscriminatorOutput:
         """Output for the real samples. Who asks for it wants the fakes' too: both go in one pass where they may."""
-        if self.fake.requires_grad and not self.real.requires_grad:
+        if self.reals_are_constant:
             with torch.no_grad():
                 return self.judge(self.real)
         if self.fakes_judged or self.real.shape != self.fake.shape or couples_samples(self.discriminator):
@@ -99,6 +103,7 @@ class Comparison:
         best = scores.mean(0).topk(count).indices
         condition = None if self.condition is None else self.condition[best]
         pairs = Comparison(self.discriminator, self.real[best], self.fake[best], condition, self.moment, self._judge)
+        pairs.reals_are_constant = self.reals_are_constant
         for name in ("real_output", "fake_output"):
             if name in self.__dict__:
                 pairs.__dict__[name] = map_output(self.__dict__[name], lambda tensor: tensor[best])

@@ -87,6 +87,7 @@ class Objective(nn.Module):
 
     def generator_terms(self, comparison: Comparison) -> Terms:
         """Everything the generator minimises."""
+        comparison.reals_are_constant = not comparison.real.requires_grad
         with cached():
             if self.top_k is not None:
                 share = self.top_k(comparison.moment.progress)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganrun.core.types import DiscriminatorOutput
+from ganrun.core.types import START, DiscriminatorOutput
 from ganrun.losses.base import AdversarialLoss, Comparison, couples_samples
 from ganrun.losses.ebgan import EnergyMargin
 from ganrun.losses.fgan import FGAN
@@ -304,6 +304,16 @@ def test_objective_adds_its_terms():
         "extra": 7.0,
     }
     assert list(objective.generator_terms(comparison)) == ["adversarial"]
+
+
+def test_a_discriminator_learns_from_reals_even_where_fakes_carry_a_graph():
+    """A game need not make its fakes under no_grad; that is cheaper, not safer."""
+    layer = nn.Linear(2, 2)
+    objective = Objective(Wasserstein(), None, {}, {}, 1, None, {})
+    fake = torch.zeros(3, 2, requires_grad=True)
+    terms = objective.discriminator_terms(objective.compare(Linear(layer), torch.ones(3, 2), fake, None, START))
+    terms["real"].backward()
+    assert layer.weight.grad.abs().sum() > 0
 
 
 def test_objective_refuses_no_critic_steps():

@@ -177,7 +177,9 @@ def test_both_moves_are_differentiated_through_the_norm(normaliser):
 def test_reals_in_the_generators_move_carry_no_graph():
     discriminator = mlp(nn.LeakyReLU(0.2))
     fake = torch.randn(8, 4, dtype=torch.float64).requires_grad_()
-    comparison = objective(Wasserstein(), GN).compare(discriminator, torch.randn(8, 4).double(), fake, None, START)
+    given = objective(Wasserstein(), GN)
+    comparison = given.compare(discriminator, torch.randn(8, 4).double(), fake, None, START)
+    given.generator_terms(comparison)
     output = comparison.real_output
     assert not output.score.requires_grad
     assert not output.features[0].requires_grad

@@ -103,6 +103,7 @@ def test_generator_gradient_matches_finite_differences(name):
 def test_generator_terms_leave_the_discriminator_alone(name):
     critic, generator = Smooth(), nn.Linear(2, 2).double()
     comparison = Comparison(critic, points(6), generator(points(6)), LABELS)
+    comparison.reals_are_constant = True  # as the objective says in a generator's move
     value = OF_GENERATOR[name]()(comparison)
     assert not comparison.real_output.features[0].requires_grad
     value.backward(inputs=list(generator.parameters()))
