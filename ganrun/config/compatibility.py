@@ -1,61 +1,17 @@
 """Do the parts of a configuration fit each other and the data?
 
-Components say by traits what they require, forbid and provide (class attributes, see ``docs/extending.md``); settings
-of a discriminator and of its player provide traits, too. What is required must be there, what is forbidden must not.
+What a component requires must be there, what it forbids must not (see :mod:`ganrun.config.traits`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-from ganrun.config.targets import Target, describe
+from ganrun.config.traits import DATA, Node, at, discriminators, nodes, provided_by
 from ganrun.config.words import listing
-from ganrun.core.errors import ConfigError, Problem
+from ganrun.core.errors import Problem
 from ganrun.core.facts import Facts
-
-
-class Node(NamedTuple):
-    """A component in a configuration.
-
-    Args:
-        path: where it is.
-        values: its keys and values.
-        target: what its ``_target_`` names.
-    """
-
-    path: str
-    values: dict[str, Any]
-    target: Target
-
-    def traits(self, kind: str) -> tuple[str, ...]:
-        """What the component requires, forbids or provides."""
-        return self.target.trait(kind) or ()
-
-    def __str__(self) -> str:
-        return f"{self.path} ({self.target.node.name})"
-
-
-DATA = {
-    "images": "images",
-    "points": "2-D points",
-    "labels": "labels",
-    "two_domains": "two domains",
-    "single_image": "a single image",
-}
-"""Traits that only the data can bring, in words."""
-
-SETTINGS = {
-    ("norm", "batch"): "batch_norm",
-    ("minibatch", "discrimination"): "coupled_samples",
-    ("minibatch", "stddev"): "coupled_samples",
-    ("spectral", True): "spectral_norm",
-    ("bias", False): "no_biases",
-}
-"""Settings of a discriminator that provide a trait."""
-
-CONDITIONING = {"classifier": "class_logits", "projection": "projection"}
-"""What a discriminator's ``conditioning`` provides where it is conditional."""
 
 REQUIRED = {
     "energy": (
@@ -106,7 +62,7 @@ TARGETS = ("real_target", "fake_target", "flip_probability")
 
 def check(config: dict[str, Any]) -> list[Problem]:
     """Everything that can be known before the data are read."""
-    dataset = next(_nodes(config.get("dataset"), "dataset"), None)
+    dataset = next(nodes(config.get("dataset"), "dataset"), None)
     possible = None if dataset is None else dataset.target.trait("provides")
     return [
         *(_without_data(config, frozenset(possible)) if possible is not None else ()),
@@ -138,7 +94,7 @@ def resolve_auto(config: dict[str, Any]) -> list[str]:
     """
     lines = []
     forbidding, biased = _forbidding(config, "batch_norm"), _forbidding(config, "no_biases")
-    for path, node, _ in _discriminators(config):
+    for path, node, _ in discriminators(config):
         if node.get("bias") == "auto":
             node["bias"] = bool(biased)
             if biased:
@@ -156,7 +112,7 @@ def resolve_auto(config: dict[str, Any]) -> list[str]:
 
 def warnings(config: dict[str, Any]) -> list[str]:
     """Combinations that train but are seldom meant."""
-    provided = _provided(config)
+    provided = provided_by(config)
     penalties = _forbidding(config, "batch_norm")
     lines = []
     if "unbounded" in provided and not (penalties or {"weight_clipping", "spectral_norm"} & provided.keys()):
@@ -164,10 +120,10 @@ def warnings(config: dict[str, Any]) -> list[str]:
             "nothing bounds the critic's slope, and this loss has no minimum without: "
             "add technique=[gradient_penalty], [spectral_norm] or [weight_clipping]"
         )
-    betas = _at(config, "optimizer", "discriminator", "betas")
+    betas = at(config, "optimizer", "discriminator", "betas")
     if "weight_clipping" in provided and isinstance(betas, list) and betas[0]:
         lines.append("weight clipping with momentum is known to be unstable: optimizer=rmsprop, or betas=[0.0,0.9]")
-    accumulate = _at(config, "trainer", "accumulate")
+    accumulate = at(config, "trainer", "accumulate")
     if isinstance(accumulate, int) and accumulate > 1:
         for trait in ("batch_norm", "coupled_samples", "pairwise"):
             if trait in provided:
@@ -177,36 +133,15 @@ def warnings(config: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _provided(config: dict[str, Any]) -> dict[str, str]:
-    """Trait -> who provides it, apart from the data."""
-    provided: dict[str, str] = {}
-    for node in _nodes(config.get("loss"), "loss"):
-        provided |= dict.fromkeys(node.traits("provides"), node.path)
-    for node in _discriminators(config):
-        provided |= dict.fromkeys(node.traits("provides"), node.path)
-        for (key, value), trait in SETTINGS.items():
-            if node.values.get(key) == value:
-                provided[trait] = f"{node.path}.{key}"
-        if node.values.get("conditional") is True:
-            provided["conditional"] = f"{node.path}.conditional"
-            brings = CONDITIONING.get(str(node.values.get("conditioning")), "conditional")
-            provided.setdefault(brings, f"{node.path}.conditioning")
-    if _at(config, "player", "discriminator", "weight_clip") is not None:
-        provided["weight_clipping"] = "player.discriminator.weight_clip"
-    if _at(config, "trainer", "batch_size") == 1:  # a sample alone has no others to mix with
-        provided = {trait: path for trait, path in provided.items() if trait not in ("batch_norm", "coupled_samples")}
-    return provided
-
-
 def _choosing(config: dict[str, Any]) -> Iterator[Node]:
     """Components that require and forbid what networks and losses provide."""
     for section in ("loss", "augment"):
-        yield from _nodes(config.get(section), section)
+        yield from nodes(config.get(section), section)
 
 
 def _missing(config: dict[str, Any]) -> Iterator[Problem]:
     """What a component of the objective requires and nobody provides; told of the first that does."""
-    there = {*DATA, *_provided(config)}
+    there = {*DATA, *provided_by(config)}
     for node in _choosing(config):
         for trait in sorted(set(node.traits("requires")) - there):
             there.add(trait)
@@ -216,7 +151,7 @@ def _missing(config: dict[str, Any]) -> Iterator[Problem]:
 
 def _forbidden(config: dict[str, Any]) -> Iterator[Problem]:
     """What a component of the objective forbids and somebody provides."""
-    provided = _provided(config)
+    provided = provided_by(config)
     for trait, path in provided.items():
         for node in _forbidding(config, trait)[:1]:
             cause, remedy = FORBIDDEN.get(trait, ("{node} does not go with {trait}", ""))
@@ -225,14 +160,14 @@ def _forbidden(config: dict[str, Any]) -> Iterator[Problem]:
 
 def _forbidding(config: dict[str, Any], trait: str) -> list[Node]:
     """Components that forbid a trait; a batch of one sample has nothing to mix."""
-    alone = trait in ("batch_norm", "coupled_samples") and _at(config, "trainer", "batch_size") == 1
+    alone = trait in ("batch_norm", "coupled_samples") and at(config, "trainer", "batch_size") == 1
     return [] if alone else [node for node in _choosing(config) if trait in node.traits("forbids")]
 
 
 def _energy(config: dict[str, Any]) -> Iterator[Problem]:
     """A discriminator whose score is an energy, under a loss that is not made for one."""
-    if not any("energy" in node.traits("requires") for node in _nodes(config.get("loss"), "loss")):
-        for node in _discriminators(config):
+    if not any("energy" in node.traits("requires") for node in nodes(config.get("loss"), "loss")):
+        for node in discriminators(config):
             if "energy" in node.traits("provides"):
                 yield Problem(
                     node.path,
@@ -243,10 +178,10 @@ def _energy(config: dict[str, Any]) -> Iterator[Problem]:
 
 def _two_lipschitz_controls(config: dict[str, Any]) -> Iterator[Problem]:
     """Weight clipping beside a penalty, a normaliser or spectral norm."""
-    if _at(config, "player", "discriminator", "weight_clip") is None:
+    if at(config, "player", "discriminator", "weight_clip") is None:
         return
     others = [f"{node}" for node in _choosing(config) if "batch_norm" in node.traits("forbids")]
-    others += [f"{node.path}.spectral" for node in _discriminators(config) if node.values.get("spectral") is True]
+    others += [f"{node.path}.spectral" for node in discriminators(config) if node.values.get("spectral") is True]
     if others:
         yield Problem(
             "player.discriminator.weight_clip",
@@ -257,7 +192,7 @@ def _two_lipschitz_controls(config: dict[str, Any]) -> Iterator[Problem]:
 
 def _labels_of_a_loss_without(config: dict[str, Any]) -> Iterator[Problem]:
     """Label smoothing and flipping of losses that have no targets."""
-    node = next(_nodes(_at(config, "loss", "adversarial"), "loss.adversarial"), None)
+    node = next(nodes(at(config, "loss", "adversarial"), "loss.adversarial"), None)
     known = None if node is None else node.target.parameters
     if node is not None and known is not None and any(name in node.values and name not in known for name in TARGETS):
         yield Problem(
@@ -270,9 +205,9 @@ def _labels_of_a_loss_without(config: dict[str, Any]) -> Iterator[Problem]:
 def _two_terms_of_one_name(config: dict[str, Any]) -> Iterator[Problem]:
     """A technique whose term was laid over another term that the loss, or another technique, gave the same name."""
     for side in ("discriminator_terms", "generator_terms"):
-        terms = _at(config, "loss", side)
+        terms = at(config, "loss", side)
         for name, values in terms.items() if isinstance(terms, dict) else ():
-            node = next(_nodes(values, f"loss.{side}.{name}"), None)
+            node = next(nodes(values, f"loss.{side}.{name}"), None)
             known = None if node is None else node.target.parameters
             if node is not None and known is not None:
                 foreign = [key for key in node.values if key not in known and not key.startswith("_")]
@@ -285,7 +220,7 @@ def _two_terms_of_one_name(config: dict[str, Any]) -> Iterator[Problem]:
 
 def _joint_update(config: dict[str, Any]) -> Iterator[Problem]:
     """Another order of moves, put over a model that has more than a generator and a discriminator."""
-    node = next(_nodes(config.get("model"), "model"), None)
+    node = next(nodes(config.get("model"), "model"), None)
     if node is None or "joint_update" not in node.traits("provides") or node.target.parameters is None:
         return
     foreign = [name for name in node.values if name not in node.target.parameters and not name.startswith("_")]
@@ -299,15 +234,15 @@ def _joint_update(config: dict[str, Any]) -> Iterator[Problem]:
 
 def _one_pass(config: dict[str, Any]) -> Iterator[Problem]:
     """The merged update sees one batch of fakes once, through one discriminator."""
-    node = next(_nodes(config.get("model"), "model"), None)
+    node = next(nodes(config.get("model"), "model"), None)
     if node is None or "one_pass" not in node.traits("provides"):
         return
-    if _at(config, "loss", "critic_steps") != 1:
+    if at(config, "loss", "critic_steps") != 1:
         yield Problem("loss.critic_steps", f"{node} moves both players once per step", "Use loss.critic_steps=1.")
-    for augment in _nodes(config.get("augment"), "augment"):
+    for augment in nodes(config.get("augment"), "augment"):
         cause = f"{node} needs the same discriminator twice, but {augment} draws afresh"
         yield Problem(augment.path, cause, "Leave one of the two techniques out.")
-    for term in _nodes(_at(config, "loss", "generator_terms"), "loss.generator_terms"):
+    for term in nodes(at(config, "loss", "generator_terms"), "loss.generator_terms"):
         if "on_weights" in term.traits("provides"):
             cause = f"{node} reaches the generator through its fakes, and {term} is about its weights"
             yield Problem(term.path, cause, "Leave one of the two techniques out.")
@@ -315,9 +250,9 @@ def _one_pass(config: dict[str, Any]) -> Iterator[Problem]:
 
 def _virtual_batch_norm(config: dict[str, Any]) -> Iterator[Problem]:
     """Reference latents are drawn from N(0, I)."""
-    latent = next(_nodes(_at(config, "model", "latent"), "model.latent"), None)
+    latent = next(nodes(at(config, "model", "latent"), "model.latent"), None)
     if latent is not None and latent.target.node.name != "Normal":
-        for path, values, _ in _nodes(config.get("model"), "model"):
+        for path, values, _ in nodes(config.get("model"), "model"):
             if values.get("norm") == "virtual":
                 cause = f"virtual batch norm has normal reference latents, and those of {latent} are not"
                 yield Problem(f"{path}.norm", cause, "Use norm=batch, or normal latents.")
@@ -326,10 +261,10 @@ def _virtual_batch_norm(config: dict[str, Any]) -> Iterator[Problem]:
 def _without_data(config: dict[str, Any], provided: frozenset[str]) -> Iterator[Problem]:
     """Components that require what the data do not provide."""
     given = f"dataset provides {listing(sorted(DATA.get(trait, trait) for trait in provided))}"
-    model = list(_nodes(config.get("model"), "model"))
-    metrics = _at(config, "evaluation", "metrics")
+    model = list(nodes(config.get("model"), "model"))
+    metrics = at(config, "evaluation", "metrics")
     scored = not model or "samples" in model[0].traits("provides")
-    for node in [*model, *_choosing(config), *(_nodes(metrics, "evaluation.metrics") if scored else ())]:
+    for node in [*model, *_choosing(config), *(nodes(metrics, "evaluation.metrics") if scored else ())]:
         for trait in node.traits("requires"):
             if trait in DATA and trait not in provided:
                 cause = f"{node.target.path} needs {DATA[trait]}, but {given}"
@@ -358,14 +293,14 @@ def _not_square(config: dict[str, Any], facts: Facts) -> Iterator[Problem]:
     """Networks that are made for one side length, before images that have two."""
     if facts.kind != "images" or facts.shape[1] == facts.shape[2]:
         return
-    for path, node, target in _nodes(config.get("model"), "model"):
+    for path, node, target in nodes(config.get("model"), "model"):
         if "size" in (target.parameters or {}) and "size" not in node:
             cause = f"{target.path} needs square images, and these are {facts.shape[2]}x{facts.shape[1]}"
             yield Problem(path, cause, "Set dataset.size with dataset.crop=center.")
 
 
 def _uneven_batch(config: dict[str, Any]) -> Iterator[Problem]:
-    batch, devices, accumulate = (_at(config, "trainer", key) for key in ("batch_size", "devices", "accumulate"))
+    batch, devices, accumulate = (at(config, "trainer", key) for key in ("batch_size", "devices", "accumulate"))
     shares = devices * accumulate if isinstance(devices, int) and isinstance(accumulate, int) else 0
     if isinstance(batch, int) and shares > 0 and batch % shares:
         cause = f"{batch} samples cannot be shared by {devices} devices x {accumulate} micro-batches"
@@ -374,41 +309,13 @@ def _uneven_batch(config: dict[str, Any]) -> Iterator[Problem]:
 
 def _one_image(config: dict[str, Any]) -> Iterator[Problem]:
     """More than one sample at a time for a game of a single image."""
-    game = next(_nodes(config.get("model"), "model"), None)
-    if game and "single_image" in game.traits("requires") and _at(config, "trainer", "batch_size") != 1:
+    game = next(nodes(config.get("model"), "model"), None)
+    if game and "single_image" in game.traits("requires") and at(config, "trainer", "batch_size") != 1:
         cause = f"{game.target.path} learns from exactly one image"
         yield Problem("trainer.batch_size", cause, "Use trainer.batch_size=1.")
 
 
 def _unknown_best(config: dict[str, Any]) -> Iterator[Problem]:
-    best, metrics = _at(config, "evaluation", "best"), _at(config, "evaluation", "metrics")
+    best, metrics = at(config, "evaluation", "best"), at(config, "evaluation", "metrics")
     if best is not None and isinstance(metrics, dict) and best not in metrics:
         yield Problem("evaluation.best", f"no metric is called {best!r}", f"Metrics: {listing(metrics)}.")
-
-
-def _discriminators(config: dict[str, Any]) -> Iterator[Node]:
-    for node in _nodes(config.get("model"), "model"):
-        if any(part.startswith(("discriminator", "critic")) for part in node.path.split(".")[1:]):
-            yield node
-
-
-def _nodes(value: Any, path: str) -> Iterator[Node]:
-    """Components in ``value``, outermost first; those that may not be built are left to the validator."""
-    if isinstance(value, dict):
-        if "_target_" in value:
-            try:
-                yield Node(path, value, describe(value["_target_"]))
-            except ConfigError:
-                return
-        for key, item in value.items():
-            yield from _nodes(item, f"{path}.{key}")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _nodes(item, f"{path}.{index}")
-
-
-def _at(config: Any, *keys: str) -> Any:
-    """The value at a path; ``None`` where a malformed configuration ends early."""
-    for key in keys:
-        config = config.get(key) if isinstance(config, dict) else None
-    return config

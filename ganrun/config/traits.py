@@ -1,0 +1,106 @@
+"""Components of a configuration and their traits: what they require, forbid and provide.
+
+Traits are class attributes of components, read without importing them (see ``docs/extending.md``); settings of a
+discriminator and of its player provide some, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from ganrun.config.targets import Target, describe
+from ganrun.core.errors import ConfigError
+
+
+class Node(NamedTuple):
+    """A component in a configuration.
+
+    Args:
+        path: where it is.
+        values: its keys and values.
+        target: what its ``_target_`` names.
+    """
+
+    path: str
+    values: dict[str, Any]
+    target: Target
+
+    def traits(self, kind: str) -> tuple[str, ...]:
+        """What the component requires, forbids or provides."""
+        return self.target.trait(kind) or ()
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.target.node.name})"
+
+
+DATA = {
+    "images": "images",
+    "points": "2-D points",
+    "labels": "labels",
+    "two_domains": "two domains",
+    "single_image": "a single image",
+}
+"""Traits that only the data can bring, in words."""
+
+SETTINGS = {
+    ("norm", "batch"): "batch_norm",
+    ("minibatch", "discrimination"): "coupled_samples",
+    ("minibatch", "stddev"): "coupled_samples",
+    ("spectral", True): "spectral_norm",
+    ("bias", False): "no_biases",
+}
+"""Settings of a discriminator that provide a trait."""
+
+CONDITIONING = {"classifier": "class_logits", "projection": "projection"}
+"""What a discriminator's ``conditioning`` provides where it is conditional."""
+
+
+def provided_by(config: dict[str, Any]) -> dict[str, str]:
+    """Trait -> who provides it, apart from the data."""
+    provided: dict[str, str] = {}
+    for node in nodes(config.get("loss"), "loss"):
+        provided |= dict.fromkeys(node.traits("provides"), node.path)
+    for node in discriminators(config):
+        provided |= dict.fromkeys(node.traits("provides"), node.path)
+        for (key, value), trait in SETTINGS.items():
+            if node.values.get(key) == value:
+                provided[trait] = f"{node.path}.{key}"
+        if node.values.get("conditional") is True:
+            provided["conditional"] = f"{node.path}.conditional"
+            if (conditioning := str(node.values.get("conditioning"))) in CONDITIONING:
+                provided[CONDITIONING[conditioning]] = f"{node.path}.conditioning"
+    if at(config, "player", "discriminator", "weight_clip") is not None:
+        provided["weight_clipping"] = "player.discriminator.weight_clip"
+    if at(config, "trainer", "batch_size") == 1:  # a sample alone has no others to mix with
+        provided = {trait: path for trait, path in provided.items() if trait not in ("batch_norm", "coupled_samples")}
+    return provided
+
+
+def discriminators(config: dict[str, Any]) -> Iterator[Node]:
+    """Components of the model in a place that is called a discriminator or critic."""
+    for node in nodes(config.get("model"), "model"):
+        if any(part.startswith(("discriminator", "critic")) for part in node.path.split(".")[1:]):
+            yield node
+
+
+def nodes(value: Any, path: str) -> Iterator[Node]:
+    """Components in ``value``, outermost first; those that may not be built are left to the validator."""
+    if isinstance(value, dict):
+        if "_target_" in value:
+            try:
+                yield Node(path, value, describe(value["_target_"]))
+            except ConfigError:
+                return
+        for key, item in value.items():
+            yield from nodes(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from nodes(item, f"{path}.{index}")
+
+
+def at(config: Any, *keys: str) -> Any:
+    """The value at a path; ``None`` where a malformed configuration ends early."""
+    for key in keys:
+        config = config.get(key) if isinstance(config, dict) else None
+    return config
