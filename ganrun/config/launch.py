@@ -154,6 +154,8 @@ def _train(config: dict[str, Any], folder: RunFolder) -> float | None:
     dataset = distributed.local_work_first(lambda: build(config["dataset"], path="dataset"))
     log.info("data: %s", dataset.facts.description)
     game = make_game(config, dataset.facts, the_image(dataset))
+    for line in warnings(config):
+        log.warning("%s", line)
     state = distributed.local_work(lambda: checkpoint.newest(folder))
     if state is not None:
         check_same_data(state, dataset, folder)
@@ -256,8 +258,6 @@ def make_game(config: dict[str, Any], facts: Facts, image: Tensor | None) -> Gam
         raise ConfigError(problems)
     for line in resolve_auto(config):
         log.info(line)
-    for line in warnings(config):
-        log.warning("%s", line)
     reseed("networks", config["seed"])
     augment = build(config["augment"], path="augment")
     objective = build(config["loss"], {"augment": augment}, path="loss")
