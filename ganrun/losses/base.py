@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from ganrun.core.tensors import exact
 from ganrun.core.types import START, DiscriminatorOutput, Moment, Terms
 
 Discriminator = Callable[[Tensor, Tensor | None], DiscriminatorOutput]
@@ -119,11 +120,6 @@ def map_output(output: DiscriminatorOutput, change: Callable[[Tensor], Tensor]) 
         code=None if output.code is None else change(output.code),
         reconstruction=None if output.reconstruction is None else change(output.reconstruction),
     )
-
-
-def exact(tensor: Tensor) -> Tensor:
-    """In float32 at least: float64 stays what it is."""
-    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def average(formula: Callable[[Tensor], Tensor], scores: tuple[Tensor, ...]) -> Tensor:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ganrun.core.arguments import NonNegative
+from ganrun.core.tensors import exact
 from ganrun.core.types import Terms
-from ganrun.losses.base import AdversarialLoss, Comparison, exact
+from ganrun.losses.base import AdversarialLoss, Comparison
 
 
 class CTransform(AdversarialLoss):

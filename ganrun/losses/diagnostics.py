@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ganrun.core.tensors import exact
 from ganrun.core.types import DiscriminatorOutput, Terms
-from ganrun.losses.base import Comparison, exact
+from ganrun.losses.base import Comparison
 from ganrun.losses.objective import Objective
 
 TINY = 1e-12

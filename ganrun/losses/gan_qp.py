@@ -7,8 +7,9 @@ from typing import Literal
 from torch import Tensor
 
 from ganrun.core.arguments import Positive
+from ganrun.core.tensors import exact
 from ganrun.core.types import Terms
-from ganrun.losses.base import AdversarialLoss, Comparison, exact
+from ganrun.losses.base import AdversarialLoss, Comparison
 
 
 class QuadraticPotential(AdversarialLoss):

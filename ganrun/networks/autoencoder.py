@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ganrun.core.arguments import Positive, PositiveInt
+from ganrun.core.tensors import exact
 from ganrun.core.types import DiscriminatorOutput
 from ganrun.networks.layers.condition import append_planes, append_to_latent
 from ganrun.networks.layers.init import normal_init
@@ -27,9 +28,7 @@ def reconstruction_error(samples: Tensor, reconstruction: Tensor, energy: str) -
 
     Shapes: ``[B, ...]`` twice -> ``[B]``.
     """
-    if samples.dtype != torch.float64:
-        samples, reconstruction = samples.float(), reconstruction.float()
-    difference = (reconstruction - samples).flatten(1)
+    difference = (exact(reconstruction) - exact(samples)).flatten(1)
     return difference.square().mean(1) if energy == "mean_square" else torch.linalg.vector_norm(difference, dim=1)
 
 

@@ -15,20 +15,9 @@ from ganrun.networks.layers.condition import Conditioned, Projection, append_pla
 from ganrun.networks.layers.init import initialise
 from ganrun.networks.layers.minibatch import minibatch_layer
 from ganrun.networks.layers.norm import norm_layer
+from ganrun.networks.layers.sizes import doublings
 from ganrun.networks.layers.spectral_norm import spectral_normalise
 from ganrun.networks.layers.virtual_batch_norm import ReferenceBatch
-
-
-def doublings(size: int) -> int:
-    """How often 4x4 is doubled to reach ``size``.
-
-    Raises:
-        ValueError: ``size`` is not 4·2^k with k >= 1.
-    """
-    count = (size // 4).bit_length() - 1
-    if count < 1 or 4 * 2**count != size:
-        raise ValueError(f"DCGAN makes square images of 8, 16, 32, 64, 128, ... pixels; got {size}")
-    return count
 
 
 class Generator(nn.Module):
@@ -74,7 +63,7 @@ class Generator(nn.Module):
         classes = classes if conditional else 0
         self.appended = classes if conditioning == "concat" else 0
         normed = classes if conditioning == "batch_norm" else 0
-        count = doublings(size)
+        count = doublings(size, "DCGAN")
         widths = [width * 2**k for k in reversed(range(count))]
         layers: list[nn.Module] = [nn.ConvTranspose2d(latent_size + self.appended, widths[0], 4, 1, 0, bias=False)]
         for narrow, wide in zip([*widths[1:], channels], widths, strict=True):
@@ -148,7 +137,7 @@ class Discriminator(nn.Module):
             raise ValueError("bias=auto was never resolved; choose true or false")
         classes = classes if conditional else 0
         self.appended = classes if conditioning == "concat" else 0
-        widths = [width * 2**k for k in range(doublings(size))]
+        widths = [width * 2**k for k in range(doublings(size, "DCGAN"))]
         self.blocks = nn.ModuleList()
         for index, (narrow, wide) in enumerate(zip([channels + self.appended, *widths], widths, strict=False)):
             convolution = nn.Conv2d(narrow, wide, 4, 2, 1, bias=bias)

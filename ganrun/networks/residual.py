@@ -18,16 +18,10 @@ from ganrun.core.types import DiscriminatorOutput
 from ganrun.networks.layers.condition import Conditioned, Projection, append_planes, append_to_latent
 from ganrun.networks.layers.init import initialise
 from ganrun.networks.layers.norm import norm_layer
+from ganrun.networks.layers.sizes import doublings
 from ganrun.networks.layers.spectral_norm import spectral_normalise
 
 Activation = Literal["relu", "leaky_relu"]
-
-
-def _doublings(size: int) -> int:
-    count = (size // 4).bit_length() - 1
-    if count < 1 or 4 * 2**count != size:
-        raise ValueError(f"the residual recipe makes square images of 8, 16, 32, 64, 128, ... pixels; got {size}")
-    return count
 
 
 def _activation(name: str) -> nn.Module:
@@ -135,7 +129,7 @@ class Generator(nn.Module):
         classes = classes if conditional else 0
         self.appended = classes if conditioning == "concat" else 0
         normed = classes if conditioning == "batch_norm" else 0
-        widths = [min(width * 2**k, max_width) for k in reversed(range(_doublings(size) + 1))]
+        widths = [min(width * 2**k, max_width) for k in reversed(range(doublings(size, "the residual recipe") + 1))]
         settings = (norm, normed, activation, residual_scale, learned_scale)
         layers: list[nn.Module] = [
             nn.Linear(latent_size + self.appended, widths[0] * 4 * 4),
@@ -202,7 +196,7 @@ class Discriminator(nn.Module):
         super().__init__()
         classes = classes if conditional else 0
         self.appended = classes if conditioning == "concat" else 0
-        widths = [min(width * 2**k, max_width) for k in range(_doublings(size) + 1)]
+        widths = [min(width * 2**k, max_width) for k in range(doublings(size, "the residual recipe") + 1)]
         settings = (norm, 0, activation, residual_scale, learned_scale)
         self.stem = nn.Conv2d(channels + self.appended, width, 3, 1, 1)
         self.blocks = nn.ModuleList(Block(narrow, wide, *settings) for narrow, wide in pairwise([widths[0], *widths]))

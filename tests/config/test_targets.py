@@ -28,7 +28,7 @@ from ganrun.core.errors import ConfigError
         ("ganrun.networks.dcgan.Generator.__init__", "there is no module"),
         ("ganrun.networks.dcgan.__builtins__", "defines no __builtins__"),
         ("ganrun.networks.mlp._activation", "defines no _activation"),
-        ("ganrun.networks.dcgan.doublings", "returns int"),
+        ("ganrun.networks.layers.sizes.doublings", "returns int"),
         ("ganrun.networks.layers.init.normal_init", "returns None"),
         ("ganrun.networks.dcgan.Generatr", "defines no Generatr. Did you mean Generator?"),
         ("ganrun.networks.dcgna.Generator", "Did you mean ganrun.networks.dcgan?"),

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ganrun.core.tensors import exact
 from ganrun.core.types import DiscriminatorOutput
-from ganrun.losses.base import exact, map_output
+from ganrun.losses.base import map_output
 
 
 class Normaliser(nn.Module):

@@ -13,8 +13,9 @@ from torch.nn.functional import cross_entropy
 
 from ganrun.core.arguments import NonNegative
 from ganrun.core.errors import RunError
+from ganrun.core.tensors import exact
 from ganrun.core.types import DiscriminatorOutput
-from ganrun.losses.base import Comparison, Term, exact
+from ganrun.losses.base import Comparison, Term
 
 
 class ClassPrediction(Term):

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ganrun.core.arguments import NonNegative
+from ganrun.core.tensors import exact
 from ganrun.core.types import DiscriminatorOutput
-from ganrun.losses.base import Comparison, Term, exact
+from ganrun.losses.base import Comparison, Term
 
 
 class Consistency(Term):

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from ganrun.core.arguments import NonNegative
 from ganrun.core.errors import RunError
+from ganrun.core.tensors import exact
 from ganrun.core.types import DiscriminatorOutput
-from ganrun.losses.base import Comparison, Term, exact
+from ganrun.losses.base import Comparison, Term
 
 
 def deepest_features(output: DiscriminatorOutput, comparison: Comparison) -> Tensor:

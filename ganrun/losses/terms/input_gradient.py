@@ -7,7 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ganrun.losses.base import Comparison, exact
+from ganrun.core.tensors import exact
+from ganrun.losses.base import Comparison
 
 Points = Literal["lines", "real", "fake"]
 """On the lines between paired reals and fakes, at the reals, or at the fakes."""

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ganrun.core.arguments import NonNegative
-from ganrun.losses.base import Comparison, Term, exact
+from ganrun.core.tensors import exact
+from ganrun.losses.base import Comparison, Term
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _WITH_MATRIX = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *_TRANSPOSED)

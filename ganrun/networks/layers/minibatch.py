@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ganrun.core.tensors import exact
+
 
 class MinibatchDiscrimination(nn.Module):
     """Closeness to the other samples of the batch, in learned projections.
@@ -34,8 +36,7 @@ class MinibatchDiscrimination(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         projected = self.projection(hidden.flatten(1)).unflatten(1, self.kernel_shape)
-        if projected.dtype != torch.float64:
-            projected = projected.float()
+        projected = exact(projected)
         distance = (projected[:, None] - projected[None]).abs().sum(3)  # [N, N, kernels]
         closeness = (-distance).exp().sum(1) - 1  # without the sample itself, whose distance is 0
         return _append(hidden, closeness / max(len(hidden) - 1, 1))
@@ -64,8 +65,7 @@ class MinibatchStandardDeviation(nn.Module):
         count = len(hidden)
         group = next(size for size in range(min(self.group, count), 0, -1) if count % size == 0)
         grouped = hidden.unflatten(0, (group, count // group))
-        if grouped.dtype != torch.float64:
-            grouped = grouped.float()
+        grouped = exact(grouped)
         deviation = (grouped.var(0, correction=0) + 1e-8).sqrt().flatten(1).mean(1)  # [N / G]
         return _append(hidden, deviation.repeat(group)[:, None])
 

@@ -1,4 +1,4 @@
-"""Layouts that depend on the size of the images."""
+"""What depends on the size of the images."""
 
 from __future__ import annotations
 
@@ -22,3 +22,19 @@ def for_size(table: Mapping[str, Entry], size: int, name: str) -> Entry:
     if str(size) not in table:
         raise ValueError(f"{name} holds layouts for {', '.join(table)} pixels; got {size}: add {name}.{size}")
     return table[str(size)]
+
+
+def doublings(size: int, maker: str) -> int:
+    """How often 4x4 is doubled to reach ``size``.
+
+    Args:
+        size: side in pixels.
+        maker: of the images, for the message.
+
+    Raises:
+        ValueError: ``size`` is not 4·2^k with k >= 1.
+    """
+    count = (size // 4).bit_length() - 1
+    if count < 1 or 4 * 2**count != size:
+        raise ValueError(f"{maker} makes square images of 8, 16, 32, 64, 128, ... pixels; got {size}")
+    return count

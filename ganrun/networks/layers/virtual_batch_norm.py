@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ganrun.core.tensors import exact
+
 
 class VirtualBatchNorm(nn.Module):
     """Every sample is normalised by the statistics of a reference batch and of itself, not by its companions.
@@ -29,8 +31,7 @@ class VirtualBatchNorm(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         count = self.reference
         samples = hidden.unsqueeze(2) if hidden.ndim == 2 else hidden.flatten(2)  # [count + B, channels, positions]
-        if samples.dtype != torch.float64:
-            samples = samples.float()
+        samples = exact(samples)
         reference_variance, reference_mean = torch.var_mean(samples[:count], (0, 2), correction=0, keepdim=True)
         variance, mean = torch.var_mean(samples[count:], 2, correction=0, keepdim=True)
         # a mixture of two groups: the reference batch with weight count / (count + 1), and the sample
