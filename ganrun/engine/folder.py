@@ -29,6 +29,7 @@ DISK_TROUBLE = {
     errno.EPERM: "no permission",
     errno.ENOTDIR: "a file is where a folder should be",
     errno.EEXIST: "a file is where a folder should be",
+    errno.EISDIR: "a folder is where a file should be",
 }
 
 

@@ -67,3 +67,11 @@ def test_mistakes_are_told_without_importing_torch(tmp_path, arguments, told):
     assert done.returncode == 0, done.stderr
     assert told in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_no_place_for_a_picture(tmp_path):
+    command = [sys.executable, "-m", "ganrun", "demo", "name=transport", f"output={tmp_path}"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert told.returncode == 1
+    assert f"cannot write {tmp_path}: a folder is where a file should be. Choose another place." in told.stderr
+    assert "Traceback" not in told.stderr
