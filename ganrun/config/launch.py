@@ -160,7 +160,7 @@ def _train(config: dict[str, Any], folder: RunFolder) -> float | None:
     if state is not None:
         check_same_data(state, dataset, folder)
         check_not_backwards(state, settings.steps, folder)
-    if state is not None and folder.status() == "finished" and state["config"]["trainer"]["steps"] == settings.steps:
+    if state is not None and folder.state().get("status") == "finished" and state["config"]["trainer"]["steps"] == settings.steps:
         log.info("%s has had its %d steps; extend it with trainer.steps=N", folder.path, settings.steps)
         best: float | None = state["best"].get("value")
         return best

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from omegaconf import OmegaConf
 
-LONGEST_LABEL = 100  # file systems allow 255 bytes; paths stay readable below that
+from ganrun.sweep.naming import path_safe
+
 OUTPUTS = "outputs"
 
 
@@ -24,11 +24,6 @@ def conf_folder() -> Path:
     raise FileNotFoundError(f"the configuration that belongs to {package} is missing; install ganrun again")
 
 
-def path_safe(text: object) -> str:
-    """``text`` as one short component of a path."""
-    return re.sub(r"[^\w.,=+-]+", "-", str(text))[:LONGEST_LABEL].strip("-.") or "default"
-
-
 def run_folder(run: str | None, name: str | None, model: str, loss: str, now: str) -> str:
     """``run`` itself, or a new folder under ``outputs/``.
 
@@ -42,13 +37,7 @@ def run_folder(run: str | None, name: str | None, model: str, loss: str, now: st
     return str(run) if run is not None else f"{OUTPUTS}/{now}_{path_safe(name or f'{model}_{loss}')}"
 
 
-def sweep_folder(name: str | None, now: str) -> str:
-    """Folder of a sweep, under ``outputs/``."""
-    return f"{OUTPUTS}/{now}_{path_safe(name)}_sweep" if name else f"{OUTPUTS}/{now}_sweep"
-
-
 def register_resolvers() -> None:
     """Make the folder names above available to the YAML files."""
     OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
-    OmegaConf.register_new_resolver("sweep_folder", sweep_folder, replace=True, use_cache=True)
-    OmegaConf.register_new_resolver("path_safe", path_safe, replace=True)
+    OmegaConf.register_new_resolver("last_part", lambda path: PurePath(str(path)).name, replace=True)

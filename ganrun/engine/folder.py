@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from omegaconf import OmegaConf
 
@@ -20,6 +20,9 @@ from ganrun import __version__
 from ganrun.core.errors import RunError
 from ganrun.core.facts import Facts
 from ganrun.core.files import write_text
+
+LOCK_ATTEMPTS = 20
+"""How often a held folder is tried; a process that was killed may need a second to let go."""
 
 DISK_TROUBLE = {
     errno.ENOSPC: "the disk is full",
@@ -54,14 +57,20 @@ class RunFolder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            if not _try_lock(lock, attempts=LOCK_ATTEMPTS):
                 raise RunError(
                     f"{self.path} is in use: another process is training in it. "
                     "Wait for it, stop it, or choose another folder with run=PATH."
-                ) from None
+                )
             yield
+
+    def in_use(self) -> bool:
+        """Whether a process holds the folder."""
+        try:
+            with (self.path / ".lock").open() as lock:
+                return not _try_lock(lock, attempts=1)
+        except FileNotFoundError:
+            return False
 
     def list_checkpoints(self) -> list[Path]:
         """Checkpoints, oldest first."""
@@ -72,17 +81,21 @@ class RunFolder:
         paths = self.list_checkpoints()
         return f"The last good checkpoint is {paths[-1]}." if paths else "There is no checkpoint yet."
 
-    def write_status(self, status: str, step: int, reason: str = "") -> None:
-        """Record ``running``, ``finished``, ``stopped`` or ``failed``, with the step and why."""
+    def write_status(self, status: str, step: int, reason: str = "", best: dict[str, Any] | None = None) -> None:
+        """Record ``running``, ``finished``, ``stopped``, ``pruned`` or ``failed``, with the step, why and the best score."""
         state = {"status": status, "step": step, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-        write_text(self.path / "status.json", json.dumps(state | ({"reason": reason} if reason else {})) + "\n")
+        more = {"reason": reason, "best": best}
+        write_text(
+            self.path / "status.json", json.dumps(state | {name: value for name, value in more.items() if value}) + "\n"
+        )
 
-    def status(self) -> str:
+    def state(self) -> dict[str, Any]:
         """What :meth:`write_status` recorded last; empty where nothing can be read."""
         try:
-            return str(json.loads((self.path / "status.json").read_text())["status"])
-        except (OSError, ValueError, KeyError):
-            return ""
+            state = json.loads((self.path / "status.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return state if isinstance(state, dict) else {}
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Record the resolved configuration."""
@@ -98,6 +111,19 @@ class RunFolder:
             "data": {"description": facts.description, "fingerprint": facts.fingerprint, "count": list(facts.count)},
         }
         write_text(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
+
+
+def _try_lock(file: IO[str], attempts: int) -> bool:
+    """Whether the lock could be had: who looks whether a folder is in use holds it for a moment."""
+    for attempt in range(attempts):
+        if attempt:
+            time.sleep(0.05)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue
+        return True
+    return False
 
 
 def disk_trouble(error: Exception, remedy: str) -> RunError | None:

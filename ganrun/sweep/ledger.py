@@ -1,0 +1,144 @@
+"""The ledger of a sweep: one row per run, in ``ledger.csv``, with what its folder says of it.
+
+Which runs there are is written once, when they are planned. How they fare is read from their own folders, each of which
+is written by the one process that trains there, so nothing is lost or corrupted whoever dies, and whoever else sweeps
+into the same folder.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganrun.core.errors import RunError
+from ganrun.core.files import write_text
+from ganrun.engine.folder import RunFolder
+from ganrun.sweep.naming import digest, run_name
+
+FILE = "ledger.csv"
+COLUMNS = ("run", "status", "step", "metric", "best", "reason", "overrides")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run of a sweep.
+
+    Args:
+        folder: the run folder.
+        overrides: that make the run.
+        status: ``waiting``, ``running``, ``finished``, ``failed``, ``stopped`` (as asked, or by the watchdog, which
+            gives a reason), ``pruned``, or ``interrupted``: its process died without a word.
+        step: that was reached when the status was written.
+        reason: why it failed or stopped.
+        metric: name of the metric that selects the best checkpoint; empty without one.
+        best: its best value.
+    """
+
+    folder: Path
+    overrides: tuple[str, ...]
+    status: str = "waiting"
+    step: int = 0
+    reason: str = ""
+    metric: str = ""
+    best: float | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the folder."""
+        return self.folder.name
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing left to do, unless failures are retried."""
+        return self.status in ("finished", "failed", "pruned") or (self.status == "stopped" and bool(self.reason))
+
+
+class Ledger:
+    """The runs of the sweep in ``folder``; made when the first one is added.
+
+    Args:
+        folder: of the sweep.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / FILE
+
+    def add(self, jobs: Iterable[Sequence[str]], swept: Iterable[str]) -> list[Row]:
+        """Plan runs; those that are planned already keep their row.
+
+        Args:
+            jobs: overrides of every run.
+            swept: keys that have several values, for the names of new runs.
+
+        Returns:
+            The rows of these jobs, in their order.
+        """
+        swept = list(swept)
+        with self._locked():
+            planned = {digest(overrides): (name, overrides) for name, overrides in self._planned()}
+            asked = {digest(job): job for job in jobs}
+            planned |= {key: (run_name(job, swept), job) for key, job in asked.items() if key not in planned}
+            self._write([self._row(name, overrides) for name, overrides in planned.values()])
+        return [self._row(*planned[key]) for key in asked]
+
+    def rows(self) -> list[Row]:
+        """How every run fares now, in the order of planning."""
+        return [self._row(name, overrides) for name, overrides in self._planned()]
+
+    def refresh(self) -> list[Row]:
+        """:meth:`rows`, written to the file too."""
+        with self._locked():
+            rows = self.rows()
+            self._write(rows)
+        return rows
+
+    def _row(self, name: str, overrides: Sequence[str]) -> Row:
+        folder = RunFolder(self.folder / name)
+        state = folder.state()
+        status = state.get("status", "waiting")
+        if status == "running" and not folder.in_use():
+            status = "interrupted"
+        best = state.get("best", {})
+        return Row(
+            folder=folder.path,
+            overrides=tuple(overrides),
+            status=status,
+            step=state.get("step", 0),
+            reason=state.get("reason", ""),
+            metric=best.get("metric", ""),
+            best=best.get("value"),
+        )
+
+    def _planned(self) -> list[tuple[str, list[str]]]:
+        if not self.path.exists():
+            return []
+        try:
+            lines = csv.DictReader(io.StringIO(self.path.read_text()))
+            return [(line["run"], json.loads(line["overrides"])) for line in lines]
+        except (OSError, ValueError, KeyError, TypeError, csv.Error):
+            raise RunError(f"{self.path} is no ledger of a sweep. Choose another folder with sweep.folder=PATH.") from None
+
+    def _write(self, rows: Iterable[Row]) -> None:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in rows:
+            best = "" if row.best is None else f"{row.best:.6g}"
+            writer.writerow([row.name, row.status, row.step, row.metric, best, row.reason, json.dumps(row.overrides)])
+        if not self.path.exists() or self.path.read_text() != text.getvalue():
+            write_text(self.path, text.getvalue())
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let one process at a time change the file."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".ledger.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
