@@ -47,8 +47,9 @@ def train(config: DictConfig) -> float | None:
         final = resolve(config, list(job.overrides.task))
         validate(final)
         from ganrun.config import launch  # imports torch
+        from ganrun.config.origin import Origin
 
-        return launch.train(final, folder)
+        return launch.train(final, folder, Origin.of_this_job())
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="sample")

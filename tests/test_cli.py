@@ -43,7 +43,7 @@ def launch(monkeypatch):
     calls = []
     fake = SimpleNamespace(
         calls=calls,
-        train=lambda config, folder: calls.append((config, folder)),
+        train=lambda config, folder, origin: calls.append((config, folder)),
         sample=lambda settings: calls.append(settings),
     )
     for module in ("launch", "sample"):
@@ -167,7 +167,7 @@ def test_info_and_version(ganrun):
 
 
 def test_a_mistake_found_while_training_is_told_and_logged(ganrun, launch, tmp_path):
-    def train(config, folder):
+    def train(config, folder, origin):
         raise DataError("The data are missing. Fetch them.")
 
     launch.train = train
@@ -178,7 +178,7 @@ def test_a_mistake_found_while_training_is_told_and_logged(ganrun, launch, tmp_p
 
 
 def test_a_bug_shows_where_it_is(ganrun, launch):
-    def train(config, folder):
+    def train(config, folder, origin):
         raise ZeroDivisionError("a bug")
 
     launch.train = train
@@ -186,8 +186,17 @@ def test_a_bug_shows_where_it_is(ganrun, launch):
         ganrun("run=here")
 
 
+def test_training_is_told_what_was_typed_and_which_options_were_chosen(ganrun, launch):
+    origins = []
+    launch.train = lambda config, folder, origin: origins.append(origin)
+    ganrun("run=here", "dataset=ring", "seed=2")
+    (origin,) = origins
+    assert origin.overrides == ["run='here'", "dataset=ring", "seed=2"]
+    assert origin.choices == {"model": "toy", "loss": "nonsaturating", "dataset": "ring"}
+
+
 def test_an_interrupt_is_told_by_the_exit_code(ganrun, launch):
-    def train(config, folder):
+    def train(config, folder, origin):
         raise KeyboardInterrupt
 
     launch.train = train
@@ -197,7 +206,7 @@ def test_an_interrupt_is_told_by_the_exit_code(ganrun, launch):
 def test_the_rest_of_a_sweep_goes_on(ganrun, launch, tmp_path):
     seen = []
 
-    def train(config, folder):
+    def train(config, folder, origin):
         seen.append((config["seed"], config["model"]["discriminator"]["norm"]))
         if config["seed"] == 1:
             raise DataError("No data today.")

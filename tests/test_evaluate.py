@@ -20,6 +20,7 @@ from ganrun import cli
 from ganrun.config import launch
 from ganrun.config.interpolate import sample_at
 from ganrun.config.load import load_game
+from ganrun.config.origin import Origin
 from ganrun.data.digits import Digits
 from ganrun.engine.checkpoint import read_checkpoint
 from ganrun.metrics.base import quantise
@@ -51,7 +52,7 @@ def ganrun(monkeypatch, tmp_path, capsys):
 
 
 def train(folder: Path, *overrides: str) -> Path:
-    launch.train(config_of(*overrides), folder)
+    launch.train(config_of(*overrides), folder, Origin(list(overrides)))
     return folder
 
 
