@@ -180,4 +180,4 @@ def _entry(
     scores = evaluation.run(generate, space)
     if not scores:
         raise RunError(f"{subject}: no score could be had; why is said above.")
-    return Entry(subject, step, evaluation.stamp(), scores)
+    return Entry(subject, step, evaluation.stamp(), scores, evaluation.directions())

@@ -100,21 +100,7 @@ class Ledger:
         return rows
 
     def _row(self, name: str, overrides: Sequence[str]) -> Row:
-        folder = RunFolder(self.folder / name)
-        state = folder.state()
-        status = state.get("status", "waiting")
-        if status == "running" and not folder.in_use():
-            status = "interrupted"
-        best = state.get("best", {})
-        return Row(
-            folder=folder.path,
-            overrides=tuple(overrides),
-            status=status,
-            step=state.get("step", 0),
-            reason=state.get("reason", ""),
-            metric=best.get("metric", ""),
-            best=best.get("value"),
-        )
+        return row_of(self.folder / name, overrides)
 
     def _planned(self) -> list[tuple[str, list[str]]]:
         if not self.path.exists():
@@ -142,3 +128,27 @@ class Ledger:
         with (self.folder / ".ledger.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def row_of(path: Path, overrides: Iterable[str]) -> Row:
+    """How the run in a folder fares now.
+
+    Args:
+        path: the folder; it may be missing.
+        overrides: that make the run.
+    """
+    folder = RunFolder(path)
+    state = folder.state()
+    status = state.get("status", "waiting")
+    if status == "running" and not folder.in_use():
+        status = "interrupted"
+    best = state.get("best", {})
+    return Row(
+        folder=path,
+        overrides=tuple(overrides),
+        status=status,
+        step=state.get("step", 0),
+        reason=state.get("reason", ""),
+        metric=best.get("metric", ""),
+        best=best.get("value"),
+    )
