@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ganrun import __version__
 from ganrun.config.paths import conf_folder, register_resolvers
-from ganrun.config.preflight import one_line, preflight
+from ganrun.config.preflight import one_line, preflight, quoted, with_positional
 from ganrun.config.resume import resolve
 from ganrun.config.runs import with_saved
 from ganrun.config.validate import plain, validate
@@ -92,6 +92,15 @@ def interpolate(config: DictConfig) -> None:
         draw(plain(config))
 
 
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="report")
+def report(config: DictConfig) -> None:
+    """Compare runs."""
+    with _told_errors():
+        from ganrun.config.report import report as compare  # imports scipy
+
+        compare(plain(config))
+
+
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="demo")
 def demo(config: DictConfig) -> None:
     """Play a small game whose truth is known."""
@@ -133,12 +142,14 @@ class Verb(NamedTuple):
         config: name of its primary configuration.
         schema: class of :mod:`ganrun.config.schema`.
         saved: groups that start from what the named run was trained with.
+        positional: key that words without an equal sign, and paths, are collected under.
     """
 
     app: Callable[[], Any]
     config: str
     schema: str
     saved: tuple[str, ...] = ()
+    positional: str | None = None
 
 
 VERBS = {
@@ -147,6 +158,7 @@ VERBS = {
     "evaluate": Verb(evaluate, "evaluate", "EvaluateConfig", ("evaluation", "dataset")),
     "neighbours": Verb(neighbours, "neighbours", "NeighboursConfig", ("evaluation", "dataset")),
     "interpolate": Verb(interpolate, "interpolate", "InterpolateConfig"),
+    "report": Verb(report, "report", "ReportConfig", positional="folders"),
     "demo": Verb(demo, "demo", "DemoConfig"),
 }
 
@@ -184,8 +196,9 @@ def _dispatch(arguments: list[str]) -> None:
     if "--version" in rest:
         sys.stdout.write(f"ganrun {__version__}\n")
         return
-    rest = [_quote_path(argument) for argument in rest]
     verb = VERBS[name]
+    rest = with_positional(rest, verb.positional) if verb.positional else rest
+    rest = [_quote_path(argument) for argument in rest]
     _refuse_shared_clock(rest)
     rest = with_saved(rest, verb.saved) if verb.saved else rest
     preflight(rest, verb.config, verb.schema)
@@ -215,9 +228,9 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
 def _quote_path(argument: str) -> str:
     """A path with quotes around it: folders of sweeps have commas and equal signs in their names."""
     key, _, value = argument.partition("=")
-    if key not in ("run", "runs", "generated") or value in ("", "null") or value.startswith(("'", '"', "[")):
+    if key not in ("run", "runs", "generated", "output") or value in ("", "null") or value.startswith(("'", '"', "[")):
         return argument
-    return f"{key}='" + value.replace("'", "\\'") + "'"
+    return f"{key}={quoted(value)}"
 
 
 def _refuse_shared_clock(arguments: list[str]) -> None:

@@ -169,6 +169,21 @@ class InterpolateConfig:
 
 
 @dataclass
+class ReportConfig:
+    """What ``ganrun report`` compares.
+
+    Args:
+        folders: of runs or sweeps, or with such anywhere below them.
+        metric: tag of the metric that ranks; ``None``: the one that selects the best checkpoints.
+        output: folder to write into; ``None``: the folder itself; of several, one below ``outputs/reports``.
+    """
+
+    folders: list[str]
+    metric: str | None
+    output: str | None
+
+
+@dataclass
 class DemoConfig:
     """What ``ganrun demo`` shows.
 

@@ -129,7 +129,7 @@ def _row(entry: Entry) -> str:
     return entry.subject if entry.step is None else f"{entry.subject} step {entry.step}"
 
 
-def _one_table(part: Sequence[Column]) -> str:
+def _one_table(part: Sequence[Column[str]]) -> str:
     """A row per subject; a single subject with many scores gets a line for each."""
     names = list(dict.fromkeys(row for column in part for row in column.scores))
     cells = [["", *(column.header for column in part)]]
@@ -144,5 +144,5 @@ def _one_table(part: Sequence[Column]) -> str:
     return "\n".join([str(part[0].stamp), *lines]) + "\n"
 
 
-def _cell(column: Column, row: str) -> str:
+def _cell(column: Column[str], row: str) -> str:
     return f"{column.scores[row]:.4f}" if row in column.scores else "-"
