@@ -160,7 +160,11 @@ def _train(config: dict[str, Any], folder: RunFolder) -> float | None:
     if state is not None:
         check_same_data(state, dataset, folder)
         check_not_backwards(state, settings.steps, folder)
-    if state is not None and folder.state().get("status") == "finished" and state["config"]["trainer"]["steps"] == settings.steps:
+    if (
+        state is not None
+        and folder.state().get("status") == "finished"
+        and state["config"]["trainer"]["steps"] == settings.steps
+    ):
         log.info("%s has had its %d steps; extend it with trainer.steps=N", folder.path, settings.steps)
         best: float | None = state["best"].get("value")
         return best
@@ -234,7 +238,7 @@ def fit(trainer: Trainer, game: Game, folder: RunFolder, logbook: Logbook, check
             with contextlib.suppress(OSError):  # on a full disk the first error is the one to tell
                 logbook.close(finished)
         if distributed.is_main():
-            folder.write_status("finished" if finished else "stopped", trainer.step, trainer.stop_reason)
+            folder.write_status("finished" if finished else "stopped", trainer.step, trainer.stop_reason, trainer.best)
     if trainer.stop_reason:
         raise StoppedEarlyError(f"{trainer.stop_reason} Everything is saved in {folder.path}.")
     if not finished:

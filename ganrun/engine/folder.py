@@ -82,12 +82,17 @@ class RunFolder:
         return f"The last good checkpoint is {paths[-1]}." if paths else "There is no checkpoint yet."
 
     def write_status(self, status: str, step: int, reason: str = "", best: dict[str, Any] | None = None) -> None:
-        """Record ``running``, ``finished``, ``stopped``, ``pruned`` or ``failed``, with the step, why and the best score."""
+        """Record where the run stands.
+
+        Args:
+            status: ``waiting``, ``running``, ``finished``, ``stopped``, ``pruned`` or ``failed``.
+            step: that has been reached.
+            reason: why it stopped or failed.
+            best: step, metric and value of the best score; ``None``: as recorded before.
+        """
         state = {"status": status, "step": step, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-        more = {"reason": reason, "best": best}
-        write_text(
-            self.path / "status.json", json.dumps(state | {name: value for name, value in more.items() if value}) + "\n"
-        )
+        more = {"reason": reason, "best": best or self.state().get("best")}
+        write_text(self.path / "status.json", json.dumps(state | {key: more[key] for key in more if more[key]}) + "\n")
 
     def state(self) -> dict[str, Any]:
         """What :meth:`write_status` recorded last; empty where nothing can be read."""
@@ -96,6 +101,12 @@ class RunFolder:
         except (OSError, ValueError):
             return {}
         return state if isinstance(state, dict) else {}
+
+    def record_failure(self, reason: str) -> None:
+        """Record ``failed`` for a run that could not do it itself, unless another process is training it."""
+        state = self.state()
+        if state.get("status", "waiting") in ("waiting", "running") and not self.in_use():
+            self.write_status("failed", state.get("step", 0), reason)
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Record the resolved configuration."""

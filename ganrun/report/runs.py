@@ -105,10 +105,9 @@ def _row(folder: Path) -> Row:
 
 
 def _typed(folder: Path) -> list[str]:
-    """What was typed to make and to extend a run; of several values, as in a sweep, the folder's name tells which."""
+    """What was typed to make and to extend a run."""
     words = [word for command in RunFolder(folder).commands() for word in command[1:]]
-    named = re.findall(r"(?:^|[_,])([\w./]+=[^,=]*)(?=,|$)", folder.name) if {"-m", "--multirun"} & {*words} else []
-    return [word for word in words if re.match(r"[+~]*[a-z][\w./@]*(=|$)", word)] + named
+    return [word for word in words if re.match(r"[+~]*[a-z][\w./@]*(=|$)", word)]
 
 
 def _short_names(folders: Sequence[Path]) -> list[str]:
