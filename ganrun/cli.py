@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import re
@@ -21,31 +20,34 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ganrun import __version__
 from ganrun.config.paths import conf_folder, register_resolvers
-from ganrun.config.preflight import one_line, preflight
+from ganrun.config.preflight import one_line, preflight, quoted, with_positional
 from ganrun.config.resume import resolve
 from ganrun.config.runs import with_saved
+from ganrun.config.sweeps import is_held_back, with_sweep_folder
 from ganrun.config.validate import plain, validate
 from ganrun.config.words import did_you_mean, listing, sentences
 from ganrun.core.errors import GanrunError, RunError
-from ganrun.engine.folder import disk_trouble
+from ganrun.engine.folder import RunFolder, disk_trouble
 
 log = logging.getLogger(__name__)
+
+PATHS = ("run", "runs", "generated", "sweep.folder")
+"""Keys whose values are paths."""
 
 register_resolvers()
 
 
-class JobFailed(Exception):  # noqa: N818  (read by main, never shown)
-    """A job of a sweep failed; its reason is in the sweep's ``failures.jsonl``."""
-
-
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")
 def train(config: DictConfig) -> float | None:
-    """Train one run, or one job of a sweep."""
+    """Train a run, of a sweep or not."""
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
-    with _failing_job(folder, Path(job.sweep.dir)) if job.mode == RunMode.MULTIRUN else _told_errors():
+    with _recorded(folder) if job.mode == RunMode.MULTIRUN else _told_errors():
         final = resolve(config, list(job.overrides.task))
         validate(final)
+        if is_held_back(final["sweep"]):
+            log.warning("not started: another run of the sweep has failed, and sweep.on_error=stop")
+            return None
         from ganrun.config import launch  # imports torch
         from ganrun.config.origin import Origin
 
@@ -93,6 +95,15 @@ def interpolate(config: DictConfig) -> None:
         draw(plain(config))
 
 
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="report")
+def report(config: DictConfig) -> None:
+    """Compare runs."""
+    with _told_errors():
+        from ganrun.config.report import report as compare  # imports scipy
+
+        compare(plain(config))
+
+
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="demo")
 def demo(config: DictConfig) -> None:
     """Play a small game whose truth is known."""
@@ -113,17 +124,16 @@ def _told_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _failing_job(folder: Path, sweep: Path) -> Iterator[None]:
-    """Let a job of a sweep fail, whichever process it runs in, so that the others go on and the end names it."""
+def _recorded(folder: Path) -> Iterator[None]:
+    """Leave a failure in the run folder, where the sweep finds it, whichever process this is."""
     try:
         yield
     except Exception as error:
         is_mistake = isinstance(error, GanrunError)
         reason = str(error) if is_mistake else f"{type(error).__name__}: {error}"
         log.error("failed: %s", reason, exc_info=not is_mistake)
-        with (sweep / "failures.jsonl").open("a") as file:
-            file.write(json.dumps({"folder": str(folder), "reason": reason}) + "\n")
-        raise JobFailed(str(sweep)) from error
+        RunFolder(folder).record_failure(reason)
+        raise
 
 
 class Verb(NamedTuple):
@@ -134,12 +144,14 @@ class Verb(NamedTuple):
         config: name of its primary configuration.
         schema: class of :mod:`ganrun.config.schema`.
         saved: groups that start from what the named run was trained with.
+        positional: key that words without an equal sign, and paths, are collected under.
     """
 
     app: Callable[[], Any]
     config: str
     schema: str
     saved: tuple[str, ...] = ()
+    positional: str | None = None
 
 
 VERBS = {
@@ -148,6 +160,7 @@ VERBS = {
     "evaluate": Verb(evaluate, "evaluate", "EvaluateConfig", ("evaluation", "dataset")),
     "neighbours": Verb(neighbours, "neighbours", "NeighboursConfig", ("evaluation", "dataset")),
     "interpolate": Verb(interpolate, "interpolate", "InterpolateConfig"),
+    "report": Verb(report, "report", "ReportConfig", positional="folders"),
     "demo": Verb(demo, "demo", "DemoConfig"),
 }
 
@@ -167,8 +180,6 @@ def run(arguments: list[str]) -> int:
         _dispatch(arguments)
     except GanrunError as error:
         return _fail(str(error))
-    except JobFailed as failure:
-        return _fail(_failures(Path(str(failure))))
     except (HydraException, OmegaConfBaseException) as error:
         return _fail(one_line(error))
     except OSError as error:
@@ -185,11 +196,13 @@ def _dispatch(arguments: list[str]) -> None:
     if "--version" in rest:
         sys.stdout.write(f"ganrun {__version__}\n")
         return
-    rest = [_quote_path(argument) for argument in rest]
     verb = VERBS[name]
+    rest = with_positional(rest, verb.positional) if verb.positional else rest
+    rest = [_quote_path(argument) for argument in rest]
     _refuse_shared_clock(rest)
     rest = with_saved(rest, verb.saved) if verb.saved else rest
     preflight(rest, verb.config, verb.schema)
+    rest = with_sweep_folder(rest) if name == "train" else rest
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach run() instead of being printed by Hydra
     sys.argv = [sys.argv[0], *rest]
     verb.app()
@@ -216,25 +229,16 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
 def _quote_path(argument: str) -> str:
     """A path with quotes around it: folders of sweeps have commas and equal signs in their names."""
     key, _, value = argument.partition("=")
-    if key not in ("run", "runs", "generated") or value in ("", "null") or value.startswith(("'", '"', "[")):
+    is_path = key in ("run", "runs", "generated", "output", "sweep.folder")
+    if not is_path or value in ("", "null") or value.startswith(("'", '"', "[")):
         return argument
-    return f"{key}='" + value.replace("'", "\\'") + "'"
+    return f"{key}={quoted(value)}"
 
 
 def _refuse_shared_clock(arguments: list[str]) -> None:
     """Ranks started by torchrun would each name a folder by their own clock."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not any(a.startswith("run=") for a in arguments):
         raise RunError("Several processes were started and need one folder. Name it with run=PATH.")
-
-
-def _failures(sweep: Path) -> str:
-    """What failed in a sweep, and why."""
-    lines = []
-    with contextlib.suppress(FileNotFoundError):
-        lines = [json.loads(line) for line in (sweep / "failures.jsonl").read_text().splitlines()]
-    head = "1 job of the sweep failed" if len(lines) == 1 else f"{len(lines)} jobs of the sweep failed"
-    told = [f"{entry['folder']}\n    " + entry["reason"].replace("\n", "\n    ") for entry in lines]
-    return "\n".join([f"{head}; the others are in {sweep}.", *told])
 
 
 def _fail(message: str) -> int:

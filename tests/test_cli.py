@@ -1,6 +1,5 @@
 """The command line: what is told, what is started, with which exit code."""
 
-import json
 import logging
 import os
 import subprocess
@@ -14,6 +13,8 @@ from omegaconf import OmegaConf
 from ganrun import cli
 from ganrun import config as config_package
 from ganrun.core.errors import DataError
+from ganrun.engine.folder import RunFolder
+from ganrun.sweep.ledger import Ledger
 
 
 @pytest.fixture
@@ -117,8 +118,8 @@ def test_everything_wrong_is_told_at_once_and_nothing_is_started(ganrun, launch,
         (["sample"], "run: needs a value"),
         (["sample", "run=nowhere"], "nowhere holds no run"),
         (["sample", "run=nowhere", "conut=3", "step=newest"], "Did you mean count?"),
-        (["-m", "run=x", "seed=0,1"], "run: cannot be given to a sweep"),
-        (["-m", "name=a,b"], "name: cannot be swept"),
+        (["-m", "run=x", "seed=0,1"], "run: names the folder of a single run. Name a sweep's with sweep.folder=PATH."),
+        (["-m", "name=a,b"], "name: is the sweep's own and cannot be swept"),
         (["-m", "loss=hinge,hinqe"], "loss=hinqe: there is no such option. Did you mean hinge?"),
         (
             ["-m", "model=dcgan,r3gan", "model.discriminator.spectral=false,true"],
@@ -203,6 +204,10 @@ def test_an_interrupt_is_told_by_the_exit_code(ganrun, launch):
     assert ganrun("run=here")[0] == 130
 
 
+HERE = "hydra/launcher=basic"
+"""Hydra's launcher that trains in this process, where training can be replaced."""
+
+
 def test_the_rest_of_a_sweep_goes_on(ganrun, launch, tmp_path):
     seen = []
 
@@ -212,40 +217,78 @@ def test_the_rest_of_a_sweep_goes_on(ganrun, launch, tmp_path):
             raise DataError("No data today.")
         if config["seed"] == 2:
             raise ZeroDivisionError("a bug")
-        return 1.0
+        RunFolder(folder).write_status("finished", 1)
 
     launch.train = train
-    code, _, error = ganrun("-m", "loss=wgan_gp", "model.discriminator.norm=none,batch", "seed=0,1,2,3", "name=try it")
+    sweep = ["-m", HERE, "loss=wgan_gp", "model.discriminator.norm=none,batch", "seed=0,1,2,3", "name=try it"]
+    code, _, error = ganrun(*sweep)
     assert seen == [(0, "none"), (1, "none"), (2, "none"), (3, "none")]  # batch norm is refused in each of its jobs
     assert code == 1
-    (sweep,) = tmp_path.glob("outputs/*/*_try-it_sweep")
-    failures = [json.loads(line) for line in (sweep / "failures.jsonl").read_text().splitlines()]
-    assert [Path(failure["folder"]).name.split("_")[0] for failure in failures] == ["1", "2", "4", "5", "6", "7"]
-    end = error[error.rindex("jobs of the sweep failed") - 2 :]
-    assert end.startswith("6 jobs")
+    folder = tmp_path / "outputs/sweeps/try-it"
+    rows = {row.name: row for row in Ledger(folder).rows()}
+    assert [row.status for row in rows.values()] == ["finished", "failed", "failed", "finished", *["failed"] * 4]
+    end = error[error.rindex("runs of the sweep failed") - 2 :]
+    assert end.startswith("6 runs")
     assert "No data today." in end
     assert "ZeroDivisionError: a bug" in end
     assert end.count("takes gradients of single samples") == 4
-    assert failures[0]["folder"] in end
-    (folder,) = sweep.glob("2_*seed=2")
-    assert "Traceback" in (folder / "run.log").read_text()
-    (folder,) = sweep.glob("1_*seed=1")
-    log = (folder / "run.log").read_text()
+    assert "2 of 8 runs are finished" in end
+    _, mistake, bug, *_ = rows
+    assert f"outputs/sweeps/try-it/{mistake} (failed)" in end
+    assert "Traceback" in (folder / bug / "run.log").read_text()
+    log = (folder / mistake / "run.log").read_text()
     assert "No data today." in log
     assert "Traceback" not in log
+    seen.clear()
+    assert ganrun(*sweep)[0] == 1
+    assert seen == []  # what has ended is left
+    assert ganrun(*sweep, "sweep.retry=true")[0] == 1
+    assert seen == [(1, "none"), (2, "none")]
 
 
 def test_a_sweep_without_failures_succeeds(ganrun, launch):
-    code, _, error = ganrun("-m", "loss=glob(wgan_*p)", "technique=[ttur],[linear_decay]")
+    launch.train = lambda config, folder: RunFolder(folder).write_status("finished", 1)
+    sweep = ["-m", HERE, "loss=glob(wgan_*p)", "technique=[ttur],[linear_decay]"]
+    code, _, error = ganrun(*sweep)
     assert code == 0
-    assert len(launch.calls) == 4
-    assert len({folder for _, folder in launch.calls}) == 4
+    assert "4 of 4 runs are finished" in error
     assert "failed" not in error
+    code, _, error = ganrun(*sweep)
+    assert code == 0
+    assert "4 finished: not trained again" in error
+
+
+def test_a_larger_grid_trains_its_new_points_only(ganrun, launch, tmp_path):
+    seen = []
+
+    def train(config, folder):
+        seen.append(config["seed"])
+        RunFolder(folder).write_status("finished", 1)
+
+    launch.train = train
+    assert ganrun("-m", HERE, "seed=0,1", "loss=hinge")[0] == 0
+    assert ganrun("-m", HERE, "loss=hinge", "seed=0,1,2", "trainer.device=cpu")[0] == 0
+    assert seen == [0, 1, 2]
+    assert [path.name for path in (tmp_path / "outputs/sweeps").iterdir()] == ["loss=hinge,seed"]
+
+
+def test_no_run_starts_once_one_has_failed_where_that_is_asked_for(ganrun, launch, tmp_path):
+    seen = []
+
+    def train(config, folder):
+        seen.append(config["seed"])
+        raise DataError("No data today.")
+
+    launch.train = train
+    code, _, error = ganrun("-m", HERE, "seed=0,1,2", "sweep.on_error=stop", "sweep.folder=a=b,c/d")
+    assert (code, seen) == (1, [0])
+    assert "0 of 3 runs are finished" in error
+    assert [row.status for row in Ledger(tmp_path / "a=b,c/d").rows()] == ["failed", "waiting", "waiting"]
 
 
 def test_long_and_odd_sweep_values_make_usable_folders(ganrun, launch):
     value = "x/" * 200
-    code, _, _ = ganrun("-m", "dataset=image_folder", f"dataset.path={value},b/c", "dataset.size=32,64")
+    code, _, _ = ganrun("-m", HERE, "dataset=image_folder", f"dataset.path={value},b/c", "dataset.size=32,64")
     assert code == 0
     folders = [folder for _, folder in launch.calls]
     assert len(set(folders)) == 4

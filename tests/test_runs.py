@@ -27,6 +27,7 @@ from ganrun.config.validate import validate
 from ganrun.core.errors import ConfigError, GanrunError, RunError
 from ganrun.engine.checkpoint import read_checkpoint
 from ganrun.engine.logbook import Logbook
+from ganrun.sweep.ledger import Ledger
 
 CONF = conf_folder()
 RESNET = [  # for a size of 8 pixels, which has no published layout
@@ -588,13 +589,14 @@ def test_a_run_that_the_watchdog_stops_is_saved_and_not_finished(tmp_path, game_
 
 
 def test_a_sweep_goes_on_after_a_stopped_run(tmp_path, game_overrides):
-    overrides = [*game_overrides("mlp"), *TROUBLE, "trainer.steps=4", f"hydra.sweep.dir={tmp_path}/sweep"]
+    overrides = [*game_overrides("mlp"), *TROUBLE, "trainer.steps=4", f"sweep.folder={tmp_path}/sweep"]
     process = command("-m", *overrides, "watchdog.action=stop,none")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 1, output
-    states = [json.loads(path.read_text())["status"] for path in sorted((tmp_path / "sweep").glob("*/status.json"))]
-    assert states == ["stopped", "finished"]
-    assert "watchdog: mode_collapse" in (tmp_path / "sweep" / "failures.jsonl").read_text()
+    stopped, finished = Ledger(tmp_path / "sweep").rows()
+    assert (stopped.status, finished.status) == ("stopped", "finished")
+    assert stopped.reason.startswith("watchdog: mode_collapse")
+    assert "watchdog: mode_collapse" in output
 
 
 def test_two_processes_agree_on_rollback_and_stop(tmp_path, game_overrides):

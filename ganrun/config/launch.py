@@ -248,7 +248,7 @@ def fit(trainer: Trainer, game: Game, folder: RunFolder, logbook: Logbook, check
             with contextlib.suppress(OSError):  # on a full disk the first error is the one to tell
                 logbook.close(finished)
         if distributed.is_main():
-            folder.write_status("finished" if finished else "stopped", trainer.step, trainer.stop_reason)
+            folder.write_status("finished" if finished else "stopped", trainer.step, trainer.stop_reason, trainer.best)
     if trainer.stop_reason:
         raise StoppedEarlyError(f"{trainer.stop_reason} Everything is saved in {folder.path}.")
     if not finished:

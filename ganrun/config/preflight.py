@@ -24,11 +24,13 @@ from omegaconf.errors import OmegaConfBaseException
 from ganrun.config.paths import conf_folder
 from ganrun.config.resume import resolve
 from ganrun.config.runs import check_verb
+from ganrun.config.sweeps import is_sweep
 from ganrun.config.validate import CONTROLS, UnknownKey, find_problems, plain
 from ganrun.config.words import did_you_mean, listing, sentences
 from ganrun.core.errors import ConfigError, Problem, RunError
 
-SWEPT_NEVER = ("run", "name")
+FOLDERS = ("run", "hydra.sweep.dir", "hydra.sweep.subdir")
+"""Keys that name a folder and are not given to a sweep."""
 HIDDEN = {*CONTROLS, "hydra"}
 """Keys that are no one's typing error."""
 
@@ -66,12 +68,36 @@ def preflight(arguments: list[str], config_name: str, schema: str) -> None:
     with initialize_config_dir(str(conf_folder()), job_name="ganrun", version_base="1.3"):
         search_path = _search_path(options, overrides)
         checker = _Checker(GlobalHydra.instance().config_loader(), config_name, schema, search_path)
-        if options.multirun or any(o.key_or_group == "hydra.mode" and o.value() == "MULTIRUN" for o in overrides):
+        if is_sweep(options.multirun, overrides):
             problems += checker.sweep(overrides)
         else:
             problems += checker.run(overrides, names_only=bool(options.cfg or options.info))
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def with_positional(arguments: list[str], key: str) -> list[str]:
+    """A command line with its paths collected into one list; folders of sweeps have equal signs in their names.
+
+    Args:
+        arguments: the command line without the program's name and verb.
+        key: of the list.
+    """
+
+    def is_path(word: str) -> bool:
+        head, equals, _ = word.partition("=")
+        return not equals or ("/" in head and not head.startswith("hydra/")) or Path(word).exists()
+
+    paths = [word for word in get_args(arguments).overrides if is_path(word)]
+    if not paths:
+        return arguments
+    return [*(word for word in arguments if word not in paths), f"{key}=[{','.join(map(quoted, paths))}]"]
+
+
+def quoted(text: str) -> str:
+    """``text`` as a value that Hydra takes literally."""
+    escaped = text.replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _search_path(options: Namespace, overrides: list[Override]) -> list[str]:
@@ -149,11 +175,12 @@ class _Checker:
     def sweep(self, overrides: list[Override]) -> list[Problem]:
         """Names that no job of the sweep could use."""
         problems = [
-            Problem(override.key_or_group, "cannot be given to a sweep, whose runs need folders of their own")
-            if override.key_or_group == "run"
-            else Problem(override.key_or_group, "cannot be swept; the runs' folders are named by the other values")
+            Problem(override.key_or_group, "names the folder of a single run", "Name a sweep's with sweep.folder=PATH.")
+            if override.key_or_group in FOLDERS
+            else Problem(override.key_or_group, "is the sweep's own and cannot be swept", "Give it one value.")
             for override in overrides
-            if override.key_or_group in SWEPT_NEVER and (override.key_or_group == "run" or override.is_sweep_override())
+            if override.key_or_group in FOLDERS
+            or (override.is_sweep_override() and re.match(r"name$|sweep\.", override.key_or_group))
         ]
         for job in self._jobs(overrides):
             named, config = self.names(job)

@@ -31,6 +31,7 @@ MAY_CHANGE = (
     "trainer.keep_checkpoints",
     "evaluation.*",
     "watchdog.*",
+    "sweep.*",
     "dataset.root",
     "dataset.path",
     "dataset.download",
@@ -56,7 +57,7 @@ def resolve(config: DictConfig, overrides: list[str]) -> dict[str, Any]:
     if saved is None:
         return composed
     asked = _apply(saved, composed, overrides)
-    asked["run"] = composed["run"]
+    asked |= {"run": composed["run"], "sweep": composed["sweep"]}
     _refuse_changes(saved, asked, Path(composed["run"]))
     return asked
 

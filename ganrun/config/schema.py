@@ -20,6 +20,23 @@ if TYPE_CHECKING:
 
 
 @dataclass
+class SweepSettings:
+    """How the runs of a sweep are trained.
+
+    Args:
+        folder: of the sweep; ``None`` for a single run.
+        on_error: ``stop``: no run starts once one has failed.
+        retry: failed runs are trained again.
+        jobs_per_gpu: runs that may share a GPU.
+    """
+
+    folder: str | None
+    on_error: Literal["continue", "stop"]
+    retry: bool
+    jobs_per_gpu: PositiveInt
+
+
+@dataclass
 class RunConfig:
     """What ``ganrun`` trains.
 
@@ -27,6 +44,7 @@ class RunConfig:
         run: run folder: made when new, resumed when it exists; ``None``: a new one.
         name: label in the folder's name.
         seed: decides everything random.
+        sweep: how the runs of a sweep are trained.
         player: player -> what is done around its optimizer.
         trainer: how long, where, how often.
         optimizer: player -> its optimizer.
@@ -41,6 +59,7 @@ class RunConfig:
     run: str | None
     name: str | None
     seed: NonNegativeInt
+    sweep: SweepSettings
     player: dict[str, PlayerSettings]
     trainer: TrainerSettings
     optimizer: dict[str, Callable[..., Any]]
@@ -165,6 +184,21 @@ class InterpolateConfig:
     weights: Literal["ema", "raw"]
     truncation: Positive | None
     seed: NonNegativeInt
+    output: str | None
+
+
+@dataclass
+class ReportConfig:
+    """What ``ganrun report`` compares.
+
+    Args:
+        folders: of runs or sweeps, or with such anywhere below them.
+        metric: tag of the metric that ranks; ``None``: the one that selects the best checkpoints.
+        output: folder to write into; ``None``: the folder itself; of several, one below ``outputs/reports``.
+    """
+
+    folders: list[str]
+    metric: str | None
     output: str | None
 
 

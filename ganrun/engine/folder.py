@@ -82,12 +82,17 @@ class RunFolder:
         return f"The last good checkpoint is {paths[-1]}." if paths else "There is no checkpoint yet."
 
     def write_status(self, status: str, step: int, reason: str = "", best: dict[str, Any] | None = None) -> None:
-        """Record ``running``, ``finished``, ``stopped``, ``pruned`` or ``failed``, with the step, why and the best score."""
+        """Record where the run stands.
+
+        Args:
+            status: ``waiting``, ``running``, ``finished``, ``stopped``, ``pruned`` or ``failed``.
+            step: that has been reached.
+            reason: why it stopped or failed.
+            best: step, metric and value of the best score; ``None``: as recorded before.
+        """
         state = {"status": status, "step": step, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-        more = {"reason": reason, "best": best}
-        write_text(
-            self.path / "status.json", json.dumps(state | {name: value for name, value in more.items() if value}) + "\n"
-        )
+        more = {"reason": reason, "best": best or self.state().get("best")}
+        write_text(self.path / "status.json", json.dumps(state | {key: more[key] for key in more if more[key]}) + "\n")
 
     def state(self) -> dict[str, Any]:
         """What :meth:`write_status` recorded last; empty where nothing can be read."""
@@ -97,21 +102,38 @@ class RunFolder:
         """What :meth:`write_environment` recorded last; empty where nothing can be read."""
         return _read(self.path / "environment.json")
 
+    def record_failure(self, reason: str) -> None:
+        """Record ``failed`` for a run that could not do it itself, unless another process is training it."""
+        state = self.state()
+        if state.get("status", "waiting") in ("waiting", "running") and not self.in_use():
+            self.write_status("failed", state.get("step", 0), reason)
+
     def write_config(self, config: dict[str, Any]) -> None:
         """Record the resolved configuration."""
         write_text(self.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
 
     def write_environment(self, facts: Facts, device: str, origin: dict[str, Any]) -> None:
-        """Record versions, hardware, code, data, and ``origin``: what the configuration was made from."""
+        """Record versions, hardware, code, data, ``origin``, and the command beside those of earlier sessions.
+
+        Args:
+            facts: of the data.
+            device: what a person calls it.
+            origin: what the configuration was made from.
+        """
         environment = versions() | {
             "device": device,
             "platform": platform.platform(),
-            "command": sys.argv,
+            "commands": [*self.commands(), sys.argv],
             **origin,
             "git": git_state(),
             "data": {"description": facts.description, "fingerprint": facts.fingerprint, "count": list(facts.count)},
         }
         write_text(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
+
+    def commands(self) -> list[list[str]]:
+        """Command lines of all sessions, oldest first."""
+        commands: list[list[str]] = self.environment().get("commands", [])
+        return commands
 
 
 def _read(path: Path) -> dict[str, Any]:

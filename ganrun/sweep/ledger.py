@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import fcntl
 import io
-import json
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from pathlib import Path
 from ganrun.core.errors import RunError
 from ganrun.core.files import write_text
 from ganrun.engine.folder import RunFolder
-from ganrun.sweep.naming import digest, run_name
+from ganrun.sweep.naming import digest, identity, run_name
 
 FILE = "ledger.csv"
 COLUMNS = ("run", "status", "step", "metric", "best", "reason", "overrides")
@@ -31,7 +31,7 @@ class Row:
 
     Args:
         folder: the run folder.
-        overrides: that make the run.
+        overrides: that tell it from other runs.
         status: ``waiting``, ``running``, ``finished``, ``failed``, ``stopped`` (as asked, or by the watchdog, which
             gives a reason), ``pruned``, or ``interrupted``: its process died without a word.
         step: that was reached when the status was written.
@@ -54,9 +54,14 @@ class Row:
         return self.folder.name
 
     @property
+    def failed(self) -> bool:
+        """Whether it failed, or was stopped by the watchdog."""
+        return self.status == "failed" or (self.status == "stopped" and bool(self.reason))
+
+    @property
     def ended(self) -> bool:
         """Whether there is nothing left to do, unless failures are retried."""
-        return self.status in ("finished", "failed", "pruned") or (self.status == "stopped" and bool(self.reason))
+        return self.failed or self.status in ("finished", "pruned")
 
 
 class Ledger:
@@ -78,15 +83,16 @@ class Ledger:
             swept: keys that have several values, for the names of new runs.
 
         Returns:
-            The rows of these jobs, in their order.
+            Their rows, in their order; equal jobs have one.
         """
         swept = list(swept)
         with self._locked():
             planned = {digest(overrides): (name, overrides) for name, overrides in self._planned()}
             asked = {digest(job): job for job in jobs}
-            planned |= {key: (run_name(job, swept), job) for key, job in asked.items() if key not in planned}
-            self._write([self._row(name, overrides) for name, overrides in planned.values()])
-        return [self._row(*planned[key]) for key in asked]
+            planned |= {key: (run_name(job, swept), identity(job)) for key, job in asked.items() if key not in planned}
+            rows = {key: self._row(*plan) for key, plan in planned.items()}
+            self._write(rows.values())
+        return [rows[key] for key in asked]
 
     def rows(self) -> list[Row]:
         """How every run fares now, in the order of planning."""
@@ -100,30 +106,18 @@ class Ledger:
         return rows
 
     def _row(self, name: str, overrides: Sequence[str]) -> Row:
-        folder = RunFolder(self.folder / name)
-        state = folder.state()
-        status = state.get("status", "waiting")
-        if status == "running" and not folder.in_use():
-            status = "interrupted"
-        best = state.get("best", {})
-        return Row(
-            folder=folder.path,
-            overrides=tuple(overrides),
-            status=status,
-            step=state.get("step", 0),
-            reason=state.get("reason", ""),
-            metric=best.get("metric", ""),
-            best=best.get("value"),
-        )
+        return row_of(self.folder / name, overrides)
 
     def _planned(self) -> list[tuple[str, list[str]]]:
         if not self.path.exists():
             return []
         try:
             lines = csv.DictReader(io.StringIO(self.path.read_text()))
-            return [(line["run"], json.loads(line["overrides"])) for line in lines]
-        except (OSError, ValueError, KeyError, TypeError, csv.Error):
-            raise RunError(f"{self.path} is no ledger of a sweep. Choose another folder with sweep.folder=PATH.") from None
+            return [(line["run"], shlex.split(line["overrides"])) for line in lines]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error):
+            raise RunError(
+                f"{self.path} is no ledger of a sweep. Choose another folder with sweep.folder=PATH."
+            ) from None
 
     def _write(self, rows: Iterable[Row]) -> None:
         text = io.StringIO()
@@ -131,7 +125,7 @@ class Ledger:
         writer.writerow(COLUMNS)
         for row in rows:
             best = "" if row.best is None else f"{row.best:.6g}"
-            writer.writerow([row.name, row.status, row.step, row.metric, best, row.reason, json.dumps(row.overrides)])
+            writer.writerow([row.name, row.status, row.step, row.metric, best, row.reason, shlex.join(row.overrides)])
         if not self.path.exists() or self.path.read_text() != text.getvalue():
             write_text(self.path, text.getvalue())
 
@@ -142,3 +136,27 @@ class Ledger:
         with (self.folder / ".ledger.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def row_of(path: Path, overrides: Iterable[str]) -> Row:
+    """How the run in a folder fares now.
+
+    Args:
+        path: the folder; it may be missing.
+        overrides: that make the run.
+    """
+    folder = RunFolder(path)
+    state = folder.state()
+    status = state.get("status", "waiting")
+    if status == "running" and not folder.in_use():
+        status = "interrupted"
+    best = state.get("best", {})
+    return Row(
+        folder=path,
+        overrides=tuple(overrides),
+        status=status,
+        step=state.get("step", 0),
+        reason=state.get("reason", ""),
+        metric=best.get("metric", ""),
+        best=best.get("value"),
+    )

@@ -22,13 +22,13 @@ def key_of(override: str) -> str:
 
 
 def identity(overrides: Iterable[str]) -> list[str]:
-    """The overrides that tell one run from another, in alphabetical order."""
-    return sorted(o for o in overrides if not any(f"{key_of(o)}.".startswith((f"{b}.", f"{b}/")) for b in BESIDE))
+    """Those overrides that tell one run from another."""
+    return [o for o in overrides if not any(f"{key_of(o)}.".startswith((f"{key}.", f"{key}/")) for key in BESIDE)]
 
 
 def digest(overrides: Iterable[str]) -> str:
     """8 hex digits over the identity of a run."""
-    return hashlib.sha256("\n".join(identity(overrides)).encode()).hexdigest()[:8]
+    return hashlib.sha256("\n".join(sorted(identity(overrides))).encode()).hexdigest()[:8]
 
 
 def run_name(overrides: Iterable[str], swept: Iterable[str]) -> str:
@@ -39,7 +39,7 @@ def run_name(overrides: Iterable[str], swept: Iterable[str]) -> str:
         swept: keys that have several values in the sweep.
     """
     overrides, swept = list(overrides), set(swept)
-    readable = ",".join(override for override in identity(overrides) if key_of(override) in swept)
+    readable = ",".join(override for override in sorted(identity(overrides)) if key_of(override) in swept)
     return f"{path_safe(readable, LONGEST_LABEL - 9)}_{digest(overrides)}"
 
 
@@ -51,6 +51,6 @@ def sweep_name(overrides: Iterable[str], swept: Iterable[str]) -> str:
         swept: keys that have several values.
     """
     swept = set(swept)
-    words = [key_of(override) if key_of(override) in swept else override for override in identity(overrides)]
+    words = [key_of(override) if key_of(override) in swept else override for override in sorted(identity(overrides))]
     label = path_safe(",".join(words))
     return label if len(label) < LONGEST_LABEL - 9 else f"{label[: LONGEST_LABEL - 9]}_{digest(words)}"

@@ -1,0 +1,49 @@
+"""What is typed for a sweep: where its folder is, and when its runs do not start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.utils import get_args
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+
+from ganrun.config.paths import OUTPUTS
+from ganrun.sweep.ledger import Ledger
+from ganrun.sweep.naming import path_safe, sweep_name
+
+
+def is_sweep(multirun: bool, overrides: list[Override]) -> bool:
+    """Whether a command line asks for a sweep: by ``-m``, or by ``hydra.mode=MULTIRUN``."""
+    return multirun or any(o.key_or_group == "hydra.mode" and o.value() == "MULTIRUN" for o in overrides)
+
+
+def with_sweep_folder(arguments: list[str]) -> list[str]:
+    """The command line of a sweep with its folder named; any other as it is.
+
+    Args:
+        arguments: that have passed the preflight.
+    """
+    options = get_args(arguments)
+    overrides = OverridesParser.create().parse_overrides(options.overrides)
+    typed = {override.key_or_group: override for override in overrides}
+    if not is_sweep(options.multirun, overrides) or "sweep.folder" in typed:
+        return arguments
+    if "name" in typed:
+        label = path_safe(typed["name"].value())
+    else:
+        swept = [override.key_or_group for override in overrides if override.is_sweep_override()]
+        label = sweep_name(options.overrides, swept)
+    return [*arguments, f"sweep.folder='{OUTPUTS}/sweeps/{label}'"]
+
+
+def is_held_back(settings: dict[str, Any]) -> bool:
+    """Whether a run of a sweep may not start because another one has failed.
+
+    Args:
+        settings: the section ``sweep`` of its configuration.
+    """
+    if settings["folder"] is None or settings["on_error"] == "continue":
+        return False
+    return any(row.failed for row in Ledger(Path(settings["folder"])).rows())

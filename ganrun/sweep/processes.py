@@ -1,0 +1,133 @@
+"""Runs in processes of their own: whatever becomes of one, the others go on."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import multiprocessing as mp
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import NamedTuple
+
+from ganrun.engine.folder import RunFolder
+from ganrun.engine.signals import stop_on_signals
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_SECONDS = 0.5
+LONGEST_REASON = 20
+"""Lines of a run's log that are given as the reason where the run itself left none."""
+
+
+class Job(NamedTuple):
+    """A run to be trained.
+
+    Args:
+        folder: the run folder.
+        arguments: command line that trains it.
+    """
+
+    folder: Path
+    arguments: list[str]
+
+
+def train_all(
+    jobs: Iterable[Job], parallel: int, entry: str, look: Callable[[], object], ended: Callable[[Job], object]
+) -> None:
+    """Train runs, each in a process of its own.
+
+    Args:
+        jobs: asked for the next one when there is room for it.
+        parallel: how many at a time.
+        entry: ``module:function`` that trains a run in its process, given its arguments.
+        look: called between 1 and 2 times a second.
+        ended: called when a run has ended, with its end recorded in its folder.
+
+    Raises:
+        KeyboardInterrupt: stopped by Ctrl-C; runs have saved what they had.
+        SystemExit: stopped by SIGTERM, likewise.
+    """
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload(["ganrun.config.launch"])  # torch is imported once, not by every run
+    threads = max(1, len(os.sched_getaffinity(0)) // parallel) if parallel > 1 else None
+    running: dict[BaseProcess, tuple[Job, int]] = {}
+
+    def ask_all() -> None:
+        for process in running:
+            process.terminate()
+
+    with stop_on_signals(ask_all) as stopped:
+        waiting = iter(jobs)
+        while True:
+            while not stopped.signal and len(running) < parallel and (job := next(waiting, None)) is not None:
+                running |= _start(context, job, entry, threads)
+            if not running:
+                break
+            connection.wait([process.sentinel for process in running], LOOK_EVERY_SECONDS)
+            for process in [process for process in running if not process.is_alive()]:
+                job, said = running.pop(process)
+                process.join()
+                _bury(job, process.exitcode, said)
+                ended(job)
+            look()
+    if stopped.signal:
+        stopped.raise_for_caller()
+
+
+def _start(
+    context: mp.context.ForkServerContext, job: Job, entry: str, threads: int | None
+) -> dict[BaseProcess, tuple[Job, int]]:
+    job.folder.mkdir(parents=True, exist_ok=True)
+    output = _log_of(job)
+    process = context.Process(target=_run, args=(entry, job.arguments, output, threads), name=job.folder.name)
+    process.start()
+    return {process: (job, output.stat().st_size if output.exists() else 0)}
+
+
+def _log_of(job: Job) -> Path:
+    return job.folder / "run.log"
+
+
+def _run(entry: str, arguments: list[str], output: Path, threads: int | None) -> None:
+    """The process of one run: what it prints goes to its log; it stops, saved, when its parent is gone."""
+    os.setpgrp()  # a terminal's Ctrl-C reaches the parent only, which asks every run once
+    with output.open("a") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    parent = mp.parent_process()
+    assert parent is not None
+    threading.Thread(target=_stop_without, args=(parent.sentinel,), daemon=True).start()
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    module, _, function = entry.partition(":")
+    sys.exit(getattr(importlib.import_module(module), function)(arguments))
+
+
+def _stop_without(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _bury(job: Job, exitcode: int | None, said: int) -> None:
+    """Record the end of a run that could not do it itself: it was killed, or never began."""
+    if exitcode == 0:
+        return
+    if exitcode is not None and exitcode < 0:
+        name = signal.Signals(-exitcode).name
+        reason = f"The process was killed by {name}."
+        if name == "SIGKILL":
+            reason += " Where nobody did it, the machine ran out of memory."
+    else:
+        with _log_of(job).open(errors="replace") as file:
+            file.seek(said)
+            lines = [line.rstrip() for line in file if line.strip()]
+        reason = "\n".join(lines[-LONGEST_REASON:]) or f"The process ended with exit code {exitcode}."
+    RunFolder(job.folder).record_failure(reason)

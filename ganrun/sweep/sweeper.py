@@ -1,0 +1,171 @@
+"""Sweepers: which runs a sweep has, and which of them are to be trained now. Hydra calls them."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from ganrun.core.errors import GanrunError
+from ganrun.engine.folder import RunFolder
+from ganrun.sweep.launcher import LocalLauncher, Planned
+from ganrun.sweep.ledger import Ledger, Row
+from ganrun.sweep.naming import digest
+from ganrun.sweep.table import Monitor
+
+log = logging.getLogger(__name__)
+
+KEPT = {
+    "finished": "not trained again",
+    "pruned": "not trained again",
+    "failed": "left as they are; sweep.retry=true trains them again",
+    "stopped": "by the watchdog, left as they are; sweep.retry=true goes on with them",
+    "running": "another process is training them",
+}
+"""What is said of runs that are not trained now."""
+
+
+class SweepError(GanrunError):
+    """Some runs of a sweep did not end well."""
+
+
+class GridSweeper(Sweeper):
+    """All combinations of the swept values; what has ended is not trained again.
+
+    Args:
+        params: key -> swept values that need not be typed.
+    """
+
+    def __init__(self, params: dict[str, str]) -> None:
+        self.params = params
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Called by Hydra before :meth:`sweep`."""
+        self.settings = config.sweep
+        self.context = hydra_context
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+        self.ledger = Ledger(Path(config.sweep.folder))
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Train what is left to train.
+
+        Args:
+            arguments: what was typed.
+
+        Raises:
+            SweepError: some runs did not end well; it says which, and why.
+        """
+        typed = [*(f"{key}={values}" for key, values in self.params.items()), *arguments]
+        overrides = OverridesParser.create(config_loader=self.context.config_loader).parse_overrides(typed)
+        with _logged(self.ledger.folder / "sweep.log"):
+            try:
+                rows = self.train_all(overrides)
+            finally:
+                self.ledger.refresh()
+            _tell_end(self.ledger, rows)
+
+    def train_all(self, overrides: list[Override]) -> list[Row]:
+        """Plan the runs and train them; their rows at the end."""
+        [jobs] = BasicSweeper.split_arguments(overrides, None)
+        planned = self.plan(jobs, [override.key_or_group for override in overrides if override.is_sweep_override()])
+        left = [run for run in planned if self._is_left(run.row)]
+        _tell_beginning(self.ledger, planned, left)
+        self.launch(left, ended=lambda run: None)
+        names = {run.row.name for run in planned}
+        return [row for row in self.ledger.rows() if row.name in names]
+
+    def plan(self, jobs: Sequence[Sequence[str]], swept: Iterable[str]) -> list[Planned]:
+        """Enter jobs into the ledger.
+
+        Args:
+            jobs: overrides of every run.
+            swept: keys that have several values.
+        """
+        rows = self.ledger.add(jobs, swept)
+        by_name = {digest(job): job for job in jobs}
+        return [Planned(row, [*by_name[digest(row.overrides)], f"run='{row.folder}'"]) for row in rows]
+
+    def launch(self, runs: Iterable[Planned], ended: Callable[[Planned], object], batch: int | None = None) -> None:
+        """Have runs trained.
+
+        Args:
+            runs: asked for the next one when there is room for it, where the launcher can.
+            ended: called when a run has ended; what came of it stands in its folder.
+            batch: how many at a time are handed to a launcher that waits for all of them; ``None``: all.
+        """
+        with Monitor(self.ledger) as monitor:
+            if isinstance(self.launcher, LocalLauncher):
+                self.launcher.train(runs, ended, monitor)
+                return
+            waiting, begun = iter(runs), 0
+            while some := list(islice(waiting, batch)):
+                with monitor.watch():
+                    self.launcher.launch([run.overrides for run in some], initial_job_idx=begun)
+                begun += len(some)
+                for run in some:
+                    ended(run)
+
+    def _is_left(self, row: Row) -> bool:
+        """Whether a run is to be trained; one that is tried again is given a clean start."""
+        if row.status == "running" or (row.ended and not (self.settings.retry and row.failed)):
+            return False
+        if row.status != "waiting":
+            RunFolder(row.folder).write_status("waiting", row.step)
+        return True
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Write the command, and what is said meanwhile, to the log of the sweep too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        handler.handle(log.makeRecord(log.name, logging.INFO, "", 0, shlex.join(sys.argv), (), None))
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+
+
+def _tell_beginning(ledger: Ledger, planned: Sequence[Planned], left: Sequence[Planned]) -> None:
+    log.info("sweep of %d runs: %s", len(planned), ledger.folder)
+    kept = Counter(run.row.status for run in planned) - Counter(run.row.status for run in left)
+    for status, count in kept.items():
+        log.info("%d %s: %s", count, status, KEPT[status])
+
+
+def _tell_end(ledger: Ledger, rows: Sequence[Row]) -> None:
+    """Say what came of a sweep.
+
+    Raises:
+        SweepError: some runs did not end well.
+    """
+    good = [row for row in rows if row.status in ("finished", "pruned")]
+    bad = [row for row in rows if row.failed or row.status == "interrupted"]
+    end = f"{len(good)} of {len(rows)} runs are finished. Compare them: ganrun report {ledger.folder}"
+    if not bad:
+        log.info(end)
+        return
+    told = [f"{row.folder} ({row.status})\n    " + row.reason.replace("\n", "\n    ") for row in bad]
+    head = "1 run of the sweep failed" if len(bad) == 1 else f"{len(bad)} runs of the sweep failed"
+    remedy = "Train them again, from where they were, by the same command with sweep.retry=true."
+    raise SweepError("\n".join([f"{head}:", *told, remedy, end]))
