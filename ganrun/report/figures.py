@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ganrun.core.colours import BLACK, BLUE, GREEN, ORANGE, PURPLE, VERMILION
 
@@ -22,9 +25,9 @@ LEADERS = 6
 
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, BLACK, ORANGE)
 MARKERS = ("o", "s", "^", "D", "v", "P")
-GREY = "0.7"
+GREY = "0.6"
 LONGEST_LABEL = 56
-DECADES = 100.0
+WIDE = 30.0
 """Positive scores whose largest is more than this many times the smallest get a logarithmic axis."""
 
 MOST_TICKS = 8
@@ -87,6 +90,7 @@ def learning_curves(candidates: Sequence[Candidate], metric: Metric) -> Figure:
     """The mean over seeds of every setting, best first, with a band from the lowest to the highest seed."""
     figure, axes = _blank(8, 4.6)
     drawn = [(rank, each, mean_and_range(each.curves)) for rank, each in enumerate(candidates) if each.curves]
+    greys = [rank for rank, *_ in drawn if rank >= LEADERS]
     for rank, candidate, (steps, mean, low, high) in reversed(drawn):
         colour, marker = style(rank)
         leads = rank < LEADERS
@@ -99,14 +103,14 @@ def learning_curves(candidates: Sequence[Candidate], metric: Metric) -> Figure:
             marker=marker if leads or len(steps) == 1 else None,
             markersize=5,
             markevery=max(1, len(steps) // 8),
-            linewidth=1.8 if leads else 0.9,
+            linewidth=1.8 if leads else 0.8,
             zorder=3 if leads else 1,
-            label=_legend_text(rank, candidate, len(candidates)),
+            label=_legend_text(rank, candidate, greys),
         )
     axes.set_xlabel("step")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     axes.set_ylabel(str(metric))
-    _scale(axes.set_yscale, [value for _, _, (_, *bounds) in drawn for bound in bounds for value in bound])
+    _scale(axes, "y", [value for _, _, (_, *bounds) in drawn for bound in bounds for value in bound])
     _legend(figure, axes)
     return figure
 
@@ -137,7 +141,9 @@ def final_scores(candidates: Sequence[Candidate], metric: Metric) -> Figure:
         colour, _ = style(rank)
         finite = [score for score in candidate.scores if math.isfinite(score)]
         if not finite:
-            axes.annotate("no score", (0.01, rank), xycoords=axes.get_yaxis_transform(), va="center", color="0.45")
+            axes.annotate(
+                "no final score", (0.01, rank), xycoords=axes.get_yaxis_transform(), va="center", color="0.45"
+            )
             continue
         if candidate.interval is not None and all(map(math.isfinite, candidate.interval)):
             axes.plot(candidate.interval, [rank, rank], color=colour, linewidth=5, alpha=0.3, solid_capstyle="butt")
@@ -146,7 +152,7 @@ def final_scores(candidates: Sequence[Candidate], metric: Metric) -> Figure:
     axes.set_yticks(range(len(candidates)), [shortened(candidate.label) for candidate in candidates])
     axes.set_ylim(len(candidates) - 0.4, -0.6)
     axes.set_xlabel(str(metric))
-    _scale(axes.set_xscale, [score for candidate in candidates for score in candidate.scores])
+    _scale(axes, "x", [score for candidate in candidates for score in candidate.scores])
     return figure
 
 
@@ -167,9 +173,8 @@ def parallel_coordinates(candidates: Sequence[Candidate], keys: Sequence[str], m
         where = by_score.index(candidate) / max(1, len(scored) - 1) - 0.5
         path = [*(axis.height(text, where) for axis, text in zip(uprights, texts, strict=True)), height]
         badness = height if metric.lower_is_better else 1 - height
-        axes.plot(
-            path, color=colormaps["cividis"](0.9 * badness), linewidth=1.2 if rank else 3.0, zorder=2 if rank else 4
-        )
+        colour = colormaps["cividis"](0.9 * badness)  # the brightest yellow is lost on white
+        axes.plot(path, color=colour, linewidth=1.2 if rank else 3.0, zorder=2 if rank else 4)
     titles = [*short_keys(keys), f"{metric.name}\n({metric.better} is better)"]
     for index, (title, axis) in enumerate(zip(titles, [*uprights, scores], strict=True)):
         _draw_upright(axes, index, title, axis)
@@ -219,11 +224,10 @@ def upright(texts: Iterable[str], most_ticks: int) -> Upright:
     missing = {NOT_TYPED: 0.0} if NOT_TYPED in distinct else {}
     ticks = [(height, text) for text, height in (heights | missing).items()]
     if len(numbers) > most_ticks and high > low:
-        even = [low + (high - low) * part / 4 for part in range(5)]
-        named = [
-            (bottom + (value - low) * share, f"{10**value if scale is math.log10 else value:.3g}") for value in even
-        ]
-        ticks = [*named, *((height, text) for text, height in missing.items())]
+        ticks = [(height, text) for text, height in missing.items()]
+        for part in (0.0, 0.25, 0.5, 0.75, 1.0):
+            value = low + (high - low) * part
+            ticks.append((bottom + (1 - bottom) * part, f"{10**value if scale is math.log10 else value:.3g}"))
     return Upright(heights | missing, ticks, 0.0 if len(numbers) > most_ticks else 0.04)
 
 
@@ -239,7 +243,7 @@ def _draw_upright(axes: Axes, index: int, title: str, axis: Upright) -> None:
             va="center",
             fontsize=8,
             zorder=5,
-            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.75},
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
         )
 
 
@@ -264,6 +268,7 @@ def time_and_score(candidates: Sequence[Candidate], metric: Metric) -> Figure:
     drawn = [(rank, each) for rank, each in enumerate(candidates) if each.seconds and math.isfinite(each.mean)]
     unit, seconds = _unit(max((each.seconds or 0.0 for _, each in drawn), default=0.0))
     most = max((each.memory_gib or 0.0 for _, each in drawn), default=0.0)
+    greys = [rank for rank, _ in drawn if rank >= LEADERS]
     for rank, candidate in reversed(drawn):
         colour, marker = style(rank)
         axes.scatter(
@@ -275,12 +280,13 @@ def time_and_score(candidates: Sequence[Candidate], metric: Metric) -> Figure:
             alpha=0.85,
             linewidths=0,
             zorder=3 if rank < LEADERS else 1,
-            label=_legend_text(rank, candidate, len(candidates)),
+            label=_legend_text(rank, candidate, greys),
         )
+    axes.margins(0.08)
     axes.set_xlim(left=0)
     axes.set_xlabel(f"{unit} per run" + (f" (largest marker: {most:.2g} GiB of memory)" if most else ""))
     axes.set_ylabel(str(metric))
-    _scale(axes.set_yscale, [each.mean for _, each in drawn])
+    _scale(axes, "y", [each.mean for _, each in drawn])
     _legend(figure, axes)
     return figure
 
@@ -316,11 +322,15 @@ def _blank(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _scale(set_scale: Callable[..., None], values: Iterable[float]) -> None:
+def _scale(axes: Axes, which: Literal["x", "y"], values: Iterable[float]) -> None:
     """A logarithmic axis for scores that span decades."""
     finite = [value for value in values if math.isfinite(value)]
-    if finite and min(finite) > 0 and max(finite) > DECADES * min(finite):
-        set_scale("log")
+    if finite and min(finite) > 0 and max(finite) > WIDE * min(finite):
+        axes.set(**{f"{which}scale": "log"})
+        axis = axes.xaxis if which == "x" else axes.yaxis
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
@@ -328,7 +338,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         longest = max(map(len, labels))
-        figure.legend(
+        legend = figure.legend(
             handles[::-1],
             labels[::-1],
             loc="outside lower left",
@@ -336,14 +346,16 @@ def _legend(figure: Figure, axes: Axes) -> None:
             frameon=False,
             fontsize=9,
         )
+        for handle in legend.legend_handles:
+            if isinstance(handle, PathCollection):
+                handle.set_sizes([40])
 
 
-def _legend_text(rank: int, candidate: Candidate, count: int) -> str | None:
-    """One entry stands for all grey ones."""
+def _legend_text(rank: int, candidate: Candidate, greys: Sequence[int]) -> str | None:
+    """One entry stands for all the ranks that are grey."""
     if rank < LEADERS:
         return shortened(candidate.label)
-    others = count - LEADERS
-    return ("1 other" if others == 1 else f"{others} others") if rank == count - 1 else None
+    return ("1 other" if len(greys) == 1 else f"{len(greys)} others") if rank == greys[0] else None
 
 
 def _number(text: str) -> float | None:

@@ -161,9 +161,7 @@ def what_matters(ranking: Ranking) -> list[Table]:
     if found is None:
         return [Table(title, (f"Not estimated: that takes {FEWEST_SETTINGS} settings with unlike scores.",), (), (), 0)]
     if found.explained <= 0:
-        caption = (
-            "Nothing can be said: a random forest predicts unseen settings no better than the mean does."
-        )
+        caption = "Nothing can be said: a random forest predicts unseen settings no better than the mean does."
         return [Table(title, (caption,), (), (), 0)]
     shares = sorted(found.shares.items(), key=lambda item: -item[1])
     return [

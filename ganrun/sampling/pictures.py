@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ganrun.core.colours import BLACK, VERMILION
+from ganrun.core.colours import BLACK, PADDING_LEVEL, VERMILION
 from ganrun.core.types import Grid, Picture, Scatter, Surface
 from ganrun.metrics.base import quantise
 
@@ -23,7 +23,6 @@ Pixels = NDArray[np.uint8]
 
 WIDTH = 700  # pixels: small images are enlarged by whole factors until a grid is about this wide
 PADDING = 2
-PADDING_LEVEL = 64  # dark grey: seen between black images and between white ones
 
 
 def draw(picture: Picture) -> Pixels:
