@@ -140,7 +140,7 @@ def by_setting(runs: Iterable[Run]) -> list[list[Run]]:
     return list(groups.values())
 
 
-def in_words(label: Label, keys: Iterable[str]) -> str:
+def in_words(label: Iterable[str], keys: Iterable[str]) -> str:
     """A label as it would be typed, in backticks."""
     typed = [f"{key}={value}" for key, value in zip(keys, label, strict=True) if value != NOT_GIVEN]
     return f"`{' '.join(typed)}`" if typed else "the one without overrides"

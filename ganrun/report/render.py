@@ -6,7 +6,6 @@ import csv
 import io
 import textwrap
 from collections.abc import Iterable, Sequence
-from itertools import zip_longest
 
 from ganrun.report.ranking import differing_keys, label_of, measures, scored_runs
 from ganrun.report.runs import Run
@@ -50,22 +49,34 @@ def as_csv(runs: Sequence[Run]) -> str:
 
 
 def _text(table: Table) -> str:
-    cells = [[_wrapped(cell) for cell in row] for row in (table.header, *table.rows)]
-    widths = [max(len(line) for cell in column for line in cell) for column in zip(*cells, strict=True)]
-    lines = []
-    for row in cells:
-        for parts in zip_longest(*row, fillvalue=""):
-            placed = [
-                part.ljust(width) if index < table.labels else part.rjust(width)
-                for index, (part, width) in enumerate(zip(parts, widths, strict=True))
-            ]
-            lines.append("  ".join(placed).rstrip())
     caption = [line for part in table.caption for line in textwrap.wrap(part.replace("`", ""), LINE)]
-    return "\n".join([table.title, "=" * len(table.title), *caption, *([""] if lines else []), *lines]) + "\n"
+    is_wide = any(len(cell) > WIDEST_CELL or "\n" in cell for row in table.rows for cell in row)
+    body = _records(table) if is_wide else _lines(table)
+    return "\n".join([table.title, "=" * len(table.title), *caption, *([""] if body else []), *body]) + "\n"
 
 
-def _wrapped(cell: str) -> list[str]:
-    return textwrap.wrap(cell, WIDEST_CELL, break_long_words=False, break_on_hyphens=False) or [""]
+def _lines(table: Table) -> list[str]:
+    """A line per row."""
+    widths = [max(map(len, column)) for column in zip(table.header, *table.rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if index < table.labels else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (table.header, *table.rows)
+        if row
+    ]
+
+
+def _records(table: Table) -> list[str]:
+    """A line per cell, where a line has no room for them."""
+    width = max(map(len, table.header))
+    lines = []
+    for row in table.rows:
+        for name, cell in zip(table.header, row, strict=True):
+            lines.append(f"{name.ljust(width)}  " + cell.replace("\n", "\n" + " " * (width + 2)))
+        lines.append("")
+    return lines[:-1]
 
 
 def _markdown(table: Table) -> str:
@@ -77,4 +88,5 @@ def _markdown(table: Table) -> str:
 
 
 def _row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    escaped = (cell.replace("|", "\\|").replace("<", "&lt;").replace("\n", "<br>") for cell in cells)
+    return f"| {' | '.join(escaped)} |"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ganrun.report.ranking import Ranked, Ranking, by_setting, differing_keys, in_words, label_of, rankings
@@ -20,12 +20,11 @@ from ganrun.report.statistics import (
 )
 
 NOTHING = "-"
-LONGEST_REASON = 300
 
 BEST, NOISE, WORSE, FEW = "best", "not told apart", "worse", "too few seeds"
 VERDICTS = {
     BEST: "Best: {}.",
-    NOISE: "Cannot be told from it: {}.",
+    NOISE: "Cannot be told from it with these seeds: {}.",
     WORSE: "Worse: {}.",
     FEW: f"Fewer than {FEWEST_SEEDS} seeds, and so not judged: {{}}.",
 }
@@ -40,7 +39,7 @@ class Table:
         title: what it shows.
         caption: how to read it and what follows from it: paragraphs, one a string; ``code`` stands in backticks.
         header: of the columns.
-        rows: cells; as many in each as there are columns.
+        rows: cells, as many in each as there are columns; a cell may have several lines.
         labels: how many columns, from the left, are names and not numbers.
     """
 
@@ -58,10 +57,10 @@ def make_tables(runs: Sequence[Run], metric: str | None) -> list[Table]:
         runs: at least one.
         metric: tag of the metric that ranks; ``None``: the one that selected the best checkpoints.
     """
-    tables = []
+    tables = [statuses(runs)]
     for ranking in rankings(runs, metric):
         tables += [ranking_table(ranking), *other_scores(ranking), *what_matters(ranking)]
-    return [*tables, statuses(runs), costs(runs)]
+    return [*tables, costs(runs)]
 
 
 def ranking_table(ranking: Ranking) -> Table:
@@ -100,10 +99,8 @@ def findings(ranking: Ranking) -> list[str]:
         return [f"No setting has {FEWEST_SEEDS} seeds: nothing can be said about which differences are noise."]
     told: dict[str, list[str]] = {}
     for setting in ranking.settings:
-        text, above = in_words(setting.label, ranking.keys), setting.above_leader
-        if above is not None:
-            text += f" (difference {_difference(above)}, {len(setting.runs)} seeds)"
-        told.setdefault(_verdict(setting, ranking), []).append(text)
+        above = "" if setting.above_leader is None else f", {_difference(setting.above_leader)}"
+        told.setdefault(_verdict(setting, ranking), []).append(f"{in_words(setting.label, ranking.keys)}{above}")
     return [sentence.format("; ".join(told[verdict])) for verdict, sentence in VERDICTS.items() if verdict in told]
 
 
@@ -123,7 +120,7 @@ def remarks(ranking: Ranking) -> list[str]:
     if ranking.leader is not None:
         meaning += (
             " Interval of the mean: bootstrap, too narrow for fewer than 6 seeds."
-            f" Differences are of `last`, with intervals that hold for all pairs together with {LEVEL:.0%}."
+            f" Differences are of `last`, with intervals that hold for all pairs together with {_percent(LEVEL)}."
         )
     return [stamp, meaning]
 
@@ -168,11 +165,11 @@ def what_matters(ranking: Ranking) -> list[Table]:
         Table(
             title=title,
             caption=(
-                f"A random forest explains {found.explained:.0%} of the variance between runs whose settings it has "
-                "not seen. `share`: of the variance, what it owes to the key, alone and together with others.",
+                f"Between runs whose settings it has not seen, a random forest explains {_percent(found.explained)} of "
+                "the variance. `share`: of the variance, what it owes to the key, alone and together with others.",
             ),
             header=("key", "share"),
-            rows=tuple((key, f"{max(share, 0):.0%}") for key, share in shares),
+            rows=tuple((key, _percent(max(share, 0))) for key, share in shares),
             labels=1,
         )
     ]
@@ -180,17 +177,29 @@ def what_matters(ranking: Ranking) -> list[Table]:
 
 def statuses(runs: Sequence[Run]) -> Table:
     """How many runs ended how, and where those that are not finished stand, and why."""
-    counts = Counter(run.status for run in runs).most_common()
-    told = ", ".join(f"{count} {status}" for status, count in counts)
+    counts = ", ".join(f"{count} {status}" for status, count in Counter(run.status for run in runs).most_common())
+    shared = sorted(set.intersection(*({*run.settings.items()} for run in runs)))
+    common = in_words([value for _, value in shared], [key for key, _ in shared])
+    alike: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        if run.status != "finished":
+            alike.setdefault((run.status, run.reason or NOTHING), []).append(run)
     rows = [
-        (run.name, run.status, f"{run.step:,}", _reason(run), _log(run)) for run in runs if run.status != "finished"
+        (
+            _each(run.name for run in some),
+            status,
+            reason,
+            _each(map(_log, some)),
+            _each(f"{run.step:,}" for run in some),
+        )
+        for (status, reason), some in alike.items()
     ]
     return Table(
         title="Runs",
-        caption=(f"{len(runs)} runs: {told}.",),
-        header=("run", "status", "step", "reason", "log") if rows else (),
+        caption=(f"{len(runs)} run{'s' * (len(runs) > 1)}: {counts}." + (f" All have {common}." if shared else ""),),
+        header=("run", "status", "reason", "log", "step") if rows else (),
         rows=tuple(rows),
-        labels=2,
+        labels=4,
     )
 
 
@@ -224,15 +233,15 @@ def costs(runs: Sequence[Run]) -> Table:
 def spread(summary: Summary) -> str:
     """``0.205 ± 0.019``: the deviation has two digits, and the mean as many decimals."""
     if summary.deviation is None:
-        return f"{summary.mean:.4g}"
+        return _fixed(summary.mean, 0.0)
     return f"{_fixed(summary.mean, summary.deviation)} ± {_fixed(summary.deviation, summary.deviation)}"
 
 
-def _fixed(value: float, scale: float) -> str:
-    """``value`` with as many decimals as give ``scale`` two digits."""
-    if scale < 1e-12 * max(1.0, abs(value)):  # rounding
-        return f"{value:.4g}" if abs(value) > scale else "0"
-    return f"{value:,.{max(0, 1 - math.floor(math.log10(scale)))}f}"
+def _fixed(value: float, scale: float, sign: str = "-") -> str:
+    """``value`` with as many decimals as give ``scale`` two digits; four digits where that is 0, but for rounding."""
+    if scale < 1e-12 * max(1.0, abs(value)):
+        return f"{value:{sign}.4g}"
+    return f"{value:{sign},.{max(0, 1 - math.floor(math.log10(scale)))}f}"
 
 
 def _range(low: float, high: float, scale: float | None) -> str:
@@ -240,8 +249,12 @@ def _range(low: float, high: float, scale: float | None) -> str:
 
 
 def _difference(of: Difference) -> str:
-    half = (of.high - of.low) / 2
-    return f"{_fixed(of.mean, half)}, {_range(of.low, of.high, half)}"
+    mean, low, high = (_fixed(value, (of.high - of.low) / 2, "+") for value in (of.mean, of.low, of.high))
+    return f"{mean} ({low} to {high})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _seeds(setting: Ranked) -> str:
@@ -264,10 +277,9 @@ def _verdict(setting: Ranked, ranking: Ranking) -> str:
     return NOISE if setting.above_leader.is_noise else WORSE
 
 
-def _reason(run: Run) -> str:
-    """The reason in one line; of a long one the end, which says most."""
-    text = " ".join(run.reason.split())
-    return (text if len(text) <= LONGEST_REASON else f"... {text[-LONGEST_REASON:]}") or NOTHING
+def _each(cells: Iterable[str]) -> str:
+    """One line per run in a cell that stands for several."""
+    return "\n".join(cells)
 
 
 def _log(run: Run) -> str:
