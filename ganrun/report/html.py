@@ -16,22 +16,25 @@ from PIL import Image
 
 from ganrun import __version__
 from ganrun.engine.folder import RunFolder
-from ganrun.report.chapters import Chapter, pictures_of
+from ganrun.report.illustrations import Illustration, candidates, pictures_of
 from ganrun.report.ranking import differing_keys, label_of, scored_runs
 from ganrun.report.runs import Run
 from ganrun.report.samples import Pixels
-from ganrun.report.tables import NOTHING, Table, costs, findings, remarks, statuses
+from ganrun.report.tables import NOTHING, Chapter, Table, costs, findings, remarks, statuses
 
 TEMPLATE = "report.html.j2"
 QUALITY = 88  # of JPEG
 
 
-def as_html(title: str, chapters: Sequence[Chapter], runs: Sequence[Run]) -> str:
+def as_html(
+    title: str, chapters: Sequence[Chapter], illustrations: Sequence[dict[str, Illustration]], runs: Sequence[Run]
+) -> str:
     """The page.
 
     Args:
         title: its heading.
-        chapters: whose figures have been saved.
+        chapters: what there is to say about each metric.
+        illustrations: of every chapter, name -> figure.
         runs: all runs.
     """
     environment = Environment(
@@ -54,10 +57,10 @@ def as_html(title: str, chapters: Sequence[Chapter], runs: Sequence[Run]) -> str
                 "table": replace(chapter.table, caption=tuple(remarks(chapter.ranking))),
                 "others": chapter.others,
                 "matters": chapter.matters,
-                "figures": chapter.figures,
-                "pictures": pictures_of(chapter.candidates),
+                "figures": figures,
+                "pictures": pictures_of(candidates(chapter.ranking, runs)),
             }
-            for chapter in chapters
+            for chapter, figures in zip(chapters, illustrations, strict=True)
         ],
         costs=costs(runs),
         runs=all_runs(runs, chapters),

@@ -67,7 +67,7 @@ def side_by_side(pictures: Sequence[tuple[str, Pixels]]) -> Figure:
     tallest = max(pixels.shape[0] / pixels.shape[1] for _, pixels in pictures)
     width = 2.6 if columns > 2 else 3.6
     figure = Figure(figsize=(width * columns, (width * tallest + 0.35) * rows), dpi=130, layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).flat
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()
     for axes, (label, pixels) in zip(grid, pictures, strict=False):

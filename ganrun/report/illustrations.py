@@ -1,4 +1,4 @@
-"""What a report says about each metric: its tables, and the figures that are drawn of it and saved."""
+"""The figures of a report: drawn from rankings, saved beside it."""
 
 from __future__ import annotations
 
@@ -23,17 +23,9 @@ from ganrun.report.figures import (
     short_keys,
     time_and_score,
 )
-from ganrun.report.ranking import (
-    Ranked,
-    Ranking,
-    Scored,
-    differing_keys,
-    rankings,
-    scored_runs,
-    setting_of,
-)
+from ganrun.report.ranking import Ranked, Ranking, Scored, differing_keys, scored_runs, setting_of
 from ganrun.report.runs import Run
-from ganrun.report.tables import Table, other_scores, ranking_table, what_matters
+from ganrun.report.tables import Chapter
 
 
 @dataclass(frozen=True)
@@ -51,53 +43,26 @@ class Illustration:
     path: Path
 
 
-@dataclass(frozen=True)
-class Chapter:
-    """What is said about one metric.
+def illustrate(chapters: Iterable[Chapter], runs: Sequence[Run], where: Path) -> list[dict[str, Illustration]]:
+    """Draw what there is to show.
 
     Args:
-        ranking: settings in its order.
-        candidates: the same for figures, and those that have no place in the ranking.
-        table: of the ranking.
-        others: tables of other scores.
-        matters: the table of what matters, if there is one.
-        figures: name -> figure.
-    """
-
-    ranking: Ranking
-    candidates: list[Candidate]
-    table: Table
-    others: list[Table]
-    matters: list[Table]
-    figures: dict[str, Illustration]
-
-    @property
-    def parts(self) -> list[Table | Illustration]:
-        """In an order for reading."""
-        return [self.table, *self.others, *self.matters, *self.figures.values()]
-
-
-def make_chapters(runs: Sequence[Run], metric: str | None, where: Path) -> list[Chapter]:
-    """Rank, and draw.
-
-    Args:
-        runs: at least one.
-        metric: tag of the metric that ranks; ``None``: the one that selected the best checkpoints.
+        chapters: of the report.
+        runs: all runs, those without scores among them.
         where: folder for the figures; made when missing.
 
     Returns:
-        A chapter for every group of like scores.
+        Of every chapter, name -> figure.
     """
-    found = []
-    for number, ranking in enumerate(rankings(runs, metric), start=1):
-        shown, matters = candidates(ranking, runs), what_matters(ranking)
-        illustrations = {}
-        for name, (title, caption, figure) in _draw(ranking, shown, differing_keys(runs), matters).items():
+    illustrations = []
+    for number, chapter in enumerate(chapters, start=1):
+        found = {}
+        for name, (title, caption, figure) in _draw(chapter, runs).items():
             path = where / f"{name}{'' if number == 1 else f'_{number}'}{'.png' if name == 'samples' else '.svg'}"
             save(figure, path)
-            illustrations[name] = Illustration(title, caption, path)
-        found.append(Chapter(ranking, shown, ranking_table(ranking), other_scores(ranking), matters, illustrations))
-    return found
+            found[name] = Illustration(title, caption, path)
+        illustrations.append(found)
+    return illustrations
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -141,11 +106,10 @@ def _candidate(runs: Sequence[Run], scored: Sequence[Scored], ranked: Ranked | N
     )
 
 
-def _draw(
-    ranking: Ranking, shown: Sequence[Candidate], keys: Sequence[str], matters: Iterable[Table]
-) -> dict[str, tuple[str, str, Figure]]:
-    """Name -> title, caption and figure, of those that there is something to show in."""
-    metric = Metric(ranking.measure.name, ranking.measure.lower_is_better)
+def _draw(chapter: Chapter, runs: Sequence[Run]) -> dict[str, tuple[str, str, Figure]]:
+    """Name -> title, caption and figure."""
+    measure, shown, keys = chapter.ranking.measure, candidates(chapter.ranking, runs), differing_keys(runs)
+    metric = Metric(measure.name, measure.lower_is_better)
     colours = f" The best {LEADERS} have a colour each." if len(shown) > LEADERS else ""
     drawn = {
         "learning_curves": (
@@ -172,7 +136,7 @@ def _draw(
             "dotted without a final score. Lines of one value are spread in the order of their scores.",
             parallel_coordinates(shown, keys, metric),
         )
-    if shares := {key: float(share.rstrip("% ")) / 100 for table in matters for key, share in table.rows}:
+    if shares := {key: float(share.rstrip("% ")) / 100 for table in chapter.matters for key, share in table.rows}:
         drawn["importance"] = ("Importance", "Shares of the table above.", importance_bars(shares, metric))
     drawn["time_and_score"] = (
         "Time against score",
