@@ -103,6 +103,16 @@ def demo(config: DictConfig) -> None:
         play(plain(config))
 
 
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="watch")
+def watch(config: DictConfig) -> None:
+    """Show how a sweep that runs elsewhere fares."""
+    with _told_errors():
+        from ganrun.sweep.table import watch as show
+
+        settings = plain(config)
+        show(Path(settings["folder"]), settings["patience"])
+
+
 @contextlib.contextmanager
 def _told_errors() -> Iterator[None]:
     """Log what the user can mend, in the run folder too, and leave."""
@@ -149,6 +159,7 @@ VERBS = {
     "neighbours": Verb(neighbours, "neighbours", "NeighboursConfig", ("evaluation", "dataset")),
     "interpolate": Verb(interpolate, "interpolate", "InterpolateConfig"),
     "demo": Verb(demo, "demo", "DemoConfig"),
+    "watch": Verb(watch, "watch", "WatchConfig"),
 }
 
 
@@ -216,7 +227,7 @@ def _quote_path(argument: str) -> str:
     """A path with quotes around it: folders of sweeps have commas and equal signs in their names."""
     key, _, value = argument.partition("=")
     if (
-        key not in ("run", "runs", "generated", "sweep.folder")
+        key not in ("run", "runs", "generated", "folder", "sweep.folder")
         or value in ("", "null")
         or value.startswith(("'", '"', "["))
     ):
