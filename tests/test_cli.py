@@ -311,6 +311,20 @@ def test_sample_gets_its_settings(ganrun, launch, tmp_path):
     assert expected.items() <= settings.items()
 
 
+def test_watch_shows_a_sweep_until_it_has_ended(ganrun, tmp_path):
+    ledger = Ledger(tmp_path / "loss=wgan,seed")  # needs no quotes
+    for number, row in enumerate(ledger.add([["loss=wgan", "seed=0"], ["loss=wgan", "seed=1"]], ["seed"])):
+        RunFolder(row.folder).write_status(("finished", "failed")[number], 100)
+    code, _, error = ganrun("watch", f"folder={ledger.folder}")
+    assert code == 0
+    assert error.startswith(f"{ledger.folder}: 1 failed, 1 finished, elapsed ")
+    assert ganrun("watch", "folder=nowhere")[::2] == (
+        1,
+        "nowhere holds no sweep. Give folder=PATH the folder of one.\n",
+    )
+    assert "patience: must be a number above 0" in ganrun("watch", "folder=nowhere", "patience=0")[2]
+
+
 def test_ranks_started_from_outside_must_name_the_folder(ganrun, launch, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     code, _, error = ganrun("trainer.devices=2")
