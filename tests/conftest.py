@@ -41,7 +41,7 @@ def ganrun(
 ) -> Iterator[Callable[..., tuple[int, str, str]]]:
     """``ganrun("evaluate", "run=x")`` in this process and an empty folder: exit code, standard output and error."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # put back after the test, for the command sets it
     handlers = logging.root.handlers[:]
 
     def command(*arguments: str) -> tuple[int, str, str]:

@@ -1,6 +1,5 @@
 """The command line: what is told, what is started, with which exit code."""
 
-import logging
 import os
 import subprocess
 import sys
@@ -15,27 +14,6 @@ from ganrun import config as config_package
 from ganrun.core.errors import DataError
 from ganrun.engine.folder import RunFolder
 from ganrun.sweep.ledger import Ledger
-
-
-@pytest.fixture
-def ganrun(monkeypatch, tmp_path, capsys):
-    """``ganrun("loss=wgan")`` in this process and an empty folder: exit code, standard output and error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # put back after the test, for the command sets it
-    handlers = logging.root.handlers[:]
-
-    def command(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ganrun"])
-        try:
-            code = cli.run(list(arguments))
-        except SystemExit as leaving:
-            code = leaving.code or 0
-        return code, *capsys.readouterr()
-
-    yield command
-    for handler in set(logging.root.handlers) - set(handlers):
-        handler.close()
-    logging.root.handlers[:] = handlers
 
 
 @pytest.fixture
