@@ -113,6 +113,16 @@ def demo(config: DictConfig) -> None:
         play(plain(config))
 
 
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="watch")
+def watch(config: DictConfig) -> None:
+    """Show how a sweep that runs elsewhere fares."""
+    with _told_errors():
+        from ganrun.sweep.table import watch as show
+
+        settings = plain(config)
+        show(Path(settings["folder"]), settings["patience"])
+
+
 @contextlib.contextmanager
 def _told_errors() -> Iterator[None]:
     """Log what the user can mend, in the run folder too, and leave."""
@@ -162,6 +172,7 @@ VERBS = {
     "interpolate": Verb(interpolate, "interpolate", "InterpolateConfig"),
     "report": Verb(report, "report", "ReportConfig", positional="folders"),
     "demo": Verb(demo, "demo", "DemoConfig"),
+    "watch": Verb(watch, "watch", "WatchConfig"),
 }
 
 
@@ -229,7 +240,7 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
 def _quote_path(argument: str) -> str:
     """A path with quotes around it: folders of sweeps have commas and equal signs in their names."""
     key, _, value = argument.partition("=")
-    is_path = key in ("run", "runs", "generated", "output", "sweep.folder")
+    is_path = key in ("run", "runs", "generated", "output", "folder", "sweep.folder")
     if not is_path or value in ("", "null") or value.startswith(("'", '"', "[")):
         return argument
     return f"{key}={quoted(value)}"

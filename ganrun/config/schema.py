@@ -213,3 +213,16 @@ class DemoConfig:
 
     name: Literal["dirac_gan", "parallel_lines", "transport"]
     output: str | None
+
+
+@dataclass
+class WatchConfig:
+    """What ``ganrun watch`` shows.
+
+    Args:
+        folder: of a sweep.
+        patience: seconds without a run that trains, after which it ends; ``None``: only when every run has ended.
+    """
+
+    folder: str
+    patience: Positive | None

@@ -18,7 +18,7 @@ FEWEST_SETTINGS = 8
 """Below that no importance of settings is estimated."""
 
 RESAMPLES = 9999
-FOLDS, REPEATS, TREES = 5, 10, 50
+FOLDS, REPEATS, TREES = 5, 5, 30
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def summarise(values: Sequence[float]) -> Summary:
     """
     ordered = np.sort(np.asarray(values, dtype=float))
     count = len(ordered)
-    deviation = float(ordered.std(ddof=1)) if count > 1 else None
+    deviation = None if count == 1 else float(ordered.std(ddof=1)) if ordered[0] < ordered[-1] else 0.0
     interval = None
     if count >= FEWEST_SEEDS:
         outside = stats.norm.cdf(-math.sqrt(count / (count - 1)) * stats.t.ppf((1 + LEVEL) / 2, count - 1))
