@@ -2,51 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+from made_up import entry, make_run, tick
 from PIL import Image
 
 from ganrun.core.colours import PADDING_LEVEL
-from ganrun.engine.folder import RunFolder
-from ganrun.engine.scores import FILE, Entry, remember
-from ganrun.metrics.protocol import Stamp
 from ganrun.sweep.ledger import Ledger
 
-STAMP = Stamp("random", "none_12345678", "none", 1797, 2500, "train", "uint8", "ema", None, 0, "ab" * 16, "0.1.0")
-FID, BETTER = "fid_random", {"fid_random": True, "recall_random": False}
 
-
-def make_run(
+def make_curve(
     folder: Path,
-    overrides: Sequence[str],
+    *overrides: str,
+    seed: int,
     curve: Sequence[tuple[int, float]],
-    status: str = "finished",
-    reason: str = "",
     seconds_per_step: float = 0.01,
+    **state,
 ) -> None:
-    """A run whose FID went along ``curve``, with one picture."""
-    step = curve[-1][0] if curve else 0
-    run = RunFolder(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text("seed: " + next(o for o in overrides if o.startswith("seed="))[5:] + "\n")
-    command = ["/bin/ganrun", f"run={folder}", *overrides]
-    (folder / "environment.json").write_text(json.dumps({"overrides": list(overrides), "commands": [command]}))
-    with (folder / "metrics.jsonl").open("w") as lines:
-        for at, value in curve:
-            entry = {"step": at, f"metric/{FID}": value, "speed/steps_per_second": 1 / seconds_per_step}
-            lines.write(json.dumps(entry | {"speed/peak_memory_gib": 0.5}) + "\n")
-            if math.isfinite(value):
-                scores = {FID: value, "recall_random": 1 / (1 + value)}
-                remember(Entry(str(folder), at, STAMP, scores, BETTER), folder / FILE)
-    best = min((value for _, value in curve), default=math.nan)
-    run.write_status(status, step, reason, {"step": step, "metric": FID, "value": best} if curve else None)
+    """A run whose FID went along ``curve``, with a picture at the end."""
+    entries = [entry(at, {"fid": value, "modes": 8 / (1 + value)}) for at, value in curve]
+    ticks = "".join(tick(at, 1 / seconds_per_step) for at, _ in curve)
+    make_run(folder, *overrides, seed=seed, entries=entries, ticks=ticks, step=curve[-1][0] if curve else 0, **state)
     if curve:
-        draw_grid(folder / "samples" / f"generated_{step:08d}.png", seed=len(folder.name))
+        draw_grid(folder / "samples" / f"generated_{curve[-1][0]:08d}.png", seed=len(folder.name))
 
 
 def draw_grid(path: Path, columns: int = 8, size: int = 40, seed: int = 0) -> None:
@@ -64,28 +46,25 @@ def draw_grid(path: Path, columns: int = 8, size: int = 40, seed: int = 0) -> No
 
 def make_sweep(folder: Path) -> Path:
     """24 runs: four losses, two learning rates, three seeds; one diverged, one was killed, two never began."""
-    jobs = [
-        [f"loss={loss}", f"optimizer.generator.lr={rate}", f"seed={seed}", "dataset=digits"]
-        for loss, rate, seed in product(("wgan", "wgan_gp", "hinge", "nonsaturating"), ("1e-4", "4e-4"), (0, 1, 2))
-    ]
-    swept = ["loss", "optimizer.generator.lr", "seed"]
-    floors = {"wgan": 30, "wgan_gp": 8, "hinge": 8.4, "nonsaturating": 14}
-    for number, row in enumerate(Ledger(folder).add(jobs, swept)):
-        loss, rate, seed = (override.partition("=")[2] for override in row.overrides[:3])
-        random = np.random.default_rng(number)
-        floor = floors[loss] * (1.3 if rate == "4e-4" else 1) * random.uniform(0.9, 1.1)
-        curve = [
-            (at, floor * (1 + 9 * math.exp(-at / 700)) * random.uniform(0.97, 1.03)) for at in range(250, 3001, 250)
-        ]
-        seconds = {"wgan": 0.05, "wgan_gp": 0.09}.get(loss, 0.02) * random.uniform(0.95, 1.05)
-        if loss == "wgan" and rate == "4e-4":
-            if seed != "0":
+    losses = {"wgan": (30, 0.05), "wgan_gp": (8, 0.09), "hinge": (8.4, 0.02), "nonsaturating": (14, 0.02)}
+    values = list(product(losses, ("1e-4", "4e-4"), (0, 1, 2)))
+    jobs = [[f"loss={loss}", f"optimizer.generator.lr={rate}", f"seed={seed}"] for loss, rate, seed in values]
+    rows = Ledger(folder).add(jobs, ["loss", "optimizer.generator.lr", "seed"])
+    for row, (loss, rate, seed) in zip(rows, values, strict=True):
+        random = np.random.default_rng(len(list(folder.iterdir())))
+        floor, seconds = losses[loss]
+        floor *= (1.3 if rate == "4e-4" else 1) * random.uniform(0.9, 1.1)
+        steps = range(250, 3001, 250)
+        curve = [(at, floor * (1 + 9 * math.exp(-at / 700)) * random.uniform(0.97, 1.03)) for at in steps]
+        state = {"seconds_per_step": seconds * random.uniform(0.95, 1.05)}
+        if (loss, rate) == ("wgan", "4e-4"):
+            if seed:
                 continue
-            reason = "loss/discriminator/real became nan at step 751. Start a new run with lower learning rates."
-            make_run(row.folder, row.overrides, curve[:3], "failed", reason, seconds)
-        elif (loss, rate, seed) == ("hinge", "1e-4", "2"):
-            make_run(row.folder, row.overrides, curve[:7], "running", seconds_per_step=seconds)
-        else:
-            make_run(row.folder, row.overrides, curve, seconds_per_step=seconds)
+            curve = curve[:3]
+            state |= {"status": "failed", "reason": "loss/discriminator/real became nan at step 751."}
+        elif (loss, rate, seed) == ("hinge", "1e-4", 2):
+            curve = curve[:7]
+            state |= {"status": "running"}
+        make_curve(row.folder, *row.overrides[:-1], seed=seed, curve=curve, **state)
     Ledger(folder).refresh()
     return folder

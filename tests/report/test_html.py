@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from synthetic import FID, make_run, make_sweep
+from synthetic import make_curve, make_sweep
 
 from ganrun.report.html import all_runs, as_html, code
 from ganrun.report.illustrations import candidates, illustrate
@@ -72,7 +72,7 @@ def test_every_run_is_named_and_every_failure_told(sweep):
     headings = ["Learning curves", "Final scores", "Samples side by side", "Parallel coordinates", "Time and memory"]
     assert [heading for heading in headings if heading not in words] == []
     assert "20 finished" in words
-    assert f"ganrun run={runs[0].folder} loss=wgan optimizer.generator.lr=1e-4 seed=0 dataset=digits" in words
+    assert "ganrun loss=wgan optimizer.generator.lr=1e-4 seed=0\n" in words
     assert len(page.all("svg")) == 4
     assert len(page.all("img")) == 8  # the setting that diverged left pictures, too
 
@@ -105,8 +105,9 @@ def test_pictures_are_in_the_page(sweep):
 def test_names_are_escaped(tmp_path):
     for seed in range(3):
         for kind in ("<b>bold</b>", "a&b"):
-            make_run(tmp_path / f"{seed}{kind[0:2]}", [f"name_of={kind}", f"seed={seed}"], [(10, 3.0 + seed)])
-    make_run(tmp_path / "broken", ["name_of=<script>", "seed=0"], [], "failed", "<script>alert(1)</script> & `more`")
+            make_curve(tmp_path / f"{seed}{kind[:2]}", f"name_of={kind}", seed=seed, curve=[(10, 3.0 + seed)])
+    reason = "<script>alert(1)</script> & `more`"
+    make_curve(tmp_path / "broken", "name_of=<script>", seed=0, curve=[], status="failed", reason=reason)
     text, _ = report_on(tmp_path, tmp_path / "report")
     page = Page(text)
     assert "<b>" not in text
@@ -126,19 +127,19 @@ def test_names_are_escaped(tmp_path):
 def test_small_reports(tmp_path, curves):
     for number, curve in enumerate(curves):
         status = "finished" if curve else "failed"
-        make_run(tmp_path / f"run{number}", [f"loss=l{number}", "seed=0"], curve, status)
+        make_curve(tmp_path / f"run{number}", f"loss=l{number}", seed=0, curve=curve, status=status)
     text, runs = report_on(tmp_path, tmp_path / "report")
     Page(text)
     assert all(run.name in text for run in runs)
 
 
 def test_settings_without_a_final_score_come_last(tmp_path):
-    make_run(tmp_path / "good", ["loss=good", "seed=0"], [(10, 2.0), (20, 1.0)])
-    make_run(tmp_path / "bad", ["loss=bad", "seed=0"], [(10, 5.0), (20, 4.0)])
-    make_run(tmp_path / "diverged", ["loss=diverged", "seed=0"], [(10, 0.5)], "failed", "nan")
-    make_run(tmp_path / "none", ["loss=none", "seed=0"], [], "failed", "out of memory")
+    make_curve(tmp_path / "good", "loss=good", seed=0, curve=[(10, 2.0), (20, 1.0)])
+    make_curve(tmp_path / "bad", "loss=bad", seed=0, curve=[(10, 5.0), (20, 4.0)])
+    make_curve(tmp_path / "diverged", "loss=diverged", seed=0, curve=[(10, 0.5)], status="failed", reason="nan")
+    make_curve(tmp_path / "none", "loss=none", seed=0, curve=[], status="failed", reason="out of memory")
     runs = read_runs([tmp_path])
-    (ranking,) = rankings(runs, FID)
+    (ranking,) = rankings(runs, "fid")
     shown = candidates(ranking, runs)
     assert [each.label for each in shown] == ["loss=good", "loss=bad", "loss=diverged", "loss=none"]
     assert [len(each.curves) for each in shown] == [1, 1, 1, 0]
@@ -146,11 +147,11 @@ def test_settings_without_a_final_score_come_last(tmp_path):
 
 
 def test_all_runs_have_a_row_with_what_was_typed(tmp_path):
-    make_run(tmp_path / "one", ["loss=hinge", "seed=3"], [(10, 2.0), (20, 1.25)])
-    make_run(tmp_path / "two", ["loss=wgan", "seed=4"], [(10, 7.0)], "stopped")
+    make_curve(tmp_path / "one", "loss=hinge", seed=3, curve=[(10, 2.0), (20, 1.25)])
+    make_curve(tmp_path / "two", "loss=wgan", seed=4, curve=[(10, 7.0)], status="stopped")
     runs = read_runs([tmp_path])
     table = all_runs(runs, make_chapters(runs, None))
-    assert table.header == ("run", "loss", "seed", "status", "step", FID, "seconds")
+    assert table.header == ("run", "loss", "seed", "status", "step", "fid", "seconds")
     assert set(table.rows) == {
         ("one", "hinge", "3", "finished", "20", "1.25", "0"),
         ("two", "wgan", "4", "stopped", "10", "7", "0"),
@@ -162,7 +163,7 @@ def test_code_is_marked_and_escaped():
 
 
 def test_markdown_links_the_figures(tmp_path):
-    make_run(tmp_path / "runs" / "one", ["loss=hinge", "seed=3"], [(10, 2.0)])
+    make_curve(tmp_path / "runs" / "one", "loss=hinge", seed=3, curve=[(10, 2.0)])
     runs = read_runs([tmp_path / "runs"])
     (figures,) = illustrate(make_chapters(runs, None), runs, tmp_path / "a b" / "report")
     text = as_markdown("runs", figures.values(), tmp_path)
