@@ -23,7 +23,7 @@ from ganrun.config.paths import conf_folder, register_resolvers
 from ganrun.config.preflight import one_line, preflight, quoted, with_positional
 from ganrun.config.resume import resolve
 from ganrun.config.runs import with_saved
-from ganrun.config.sweeps import is_held_back, with_sweep_folder
+from ganrun.config.sweeps import gpus_for, is_held_back, with_sweep_folder
 from ganrun.config.validate import plain, validate
 from ganrun.config.words import did_you_mean, listing, sentences
 from ganrun.core.errors import GanrunError, RunError
@@ -48,10 +48,11 @@ def train(config: DictConfig) -> float | None:
         if is_held_back(final["sweep"]):
             log.warning("not started: another run of the sweep has failed, and sweep.on_error=stop")
             return None
-        from ganrun.config import launch  # imports torch
-        from ganrun.config.origin import Origin
+        with gpus_for(final):
+            from ganrun.config import launch  # imports torch
+            from ganrun.config.origin import Origin
 
-        return launch.train(final, folder, Origin.of_this_job())
+            return launch.train(final, folder, Origin.of_this_job())
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="sample")

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from ganrun.report.illustrations import Illustration
 from ganrun.report.ranking import differing_keys, label_of, measures, scored_runs
 from ganrun.report.runs import Run
-from ganrun.report.tables import Table
+from ganrun.report.tables import NOTHING, Table
 
 LINE = 120
 WIDEST_CELL = 60
@@ -74,12 +74,13 @@ def _lines(table: Table) -> list[str]:
 
 
 def _records(table: Table) -> list[str]:
-    """A line per cell, where a line has no room for them."""
+    """A line per cell, where a line has no room for a row; cells without content are left out."""
     width = max(map(len, table.header))
     lines = []
     for row in table.rows:
         for name, cell in zip(table.header, row, strict=True):
-            lines.append(f"{name.ljust(width)}  " + cell.replace("\n", "\n" + " " * (width + 2)))
+            if cell != NOTHING:
+                lines.append(f"{name.ljust(width)}  " + cell.replace("\n", "\n" + " " * (width + 2)))
         lines.append("")
     return lines[:-1]
 

@@ -262,8 +262,8 @@ def spread(summary: Summary) -> str:
 def _fixed(value: float, scale: float, sign: str = "-") -> str:
     """``value`` with as many decimals as give ``scale`` two digits; four digits where that is 0, but for rounding."""
     if scale < 1e-12 * max(1.0, abs(value)):
-        return f"{value:{sign}.4g}"
-    return f"{value:{sign},.{max(0, 1 - math.floor(math.log10(scale)))}f}"
+        return f"{value:{sign}z.4g}"
+    return f"{value:{sign}z,.{max(0, 1 - math.floor(math.log10(scale)))}f}"
 
 
 def _range(low: float, high: float, scale: float | None) -> str:
@@ -300,8 +300,9 @@ def _verdict(setting: Ranked, ranking: Ranking) -> str:
 
 
 def _each(cells: Iterable[str]) -> str:
-    """One line per run in a cell that stands for several."""
-    return "\n".join(cells)
+    """One line per run in a cell that stands for several, unless all are equal."""
+    lines = list(cells)
+    return lines[0] if len(set(lines)) == 1 else "\n".join(lines)
 
 
 def _log(run: Run) -> str:

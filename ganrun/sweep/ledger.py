@@ -152,8 +152,11 @@ def row_of(path: Path, overrides: Iterable[str]) -> Row:
     folder = RunFolder(path)
     state = folder.state()
     status = state.get("status", "waiting")
-    if status == "running" and not folder.in_use():
-        status = "interrupted"
+    if status in ("waiting", "stopped", "running"):
+        if folder.in_use():  # it has begun, though it may not have said so yet
+            status = "running"
+        elif status == "running":
+            status = "interrupted"
     best = state.get("best", {})
     return Row(
         folder=path,

@@ -204,12 +204,16 @@ def test_failures_are_listed_with_their_reason_and_log(tmp_path):
     for seed in range(2):
         make_run(tmp_path / f"b{seed}", "loss=b", seed=seed, status="failed", reason="no labels\nGive some.", step=seed)
     make_run(tmp_path / "c", "loss=c", status="stopped", reason="modes collapsed", step=70)
+    for seed in range(2):
+        make_run(tmp_path / f"d{seed}", "loss=d", seed=seed, status="pruned", step=5)
+        (tmp_path / f"d{seed}" / "run.log").unlink()
     table = statuses(read_runs([tmp_path]))
-    assert table.caption == ("4 runs: 2 failed, 1 finished, 1 stopped.",)
+    assert table.caption == ("6 runs: 2 failed, 2 pruned, 1 finished, 1 stopped.",)
     logs = [str(tmp_path / name / "run.log") for name in ("b0", "b1", "c")]
     assert table.rows == (
         ("b0\nb1", "failed", "no labels\nGive some.", f"{logs[0]}\n{logs[1]}", "0\n1"),
         ("c", "stopped", "modes collapsed", logs[2], "70"),
+        ("d0\nd1", "pruned", "-", "-", "5"),
     )
     assert as_text([table]).splitlines()[4:] == [
         "run     b0",
@@ -227,6 +231,11 @@ def test_failures_are_listed_with_their_reason_and_log(tmp_path):
         "reason  modes collapsed",
         f"log     {logs[2]}",
         "step    70",
+        "",
+        "run     d0",
+        "        d1",
+        "status  pruned",
+        "step    5",
     ]
 
 
@@ -284,6 +293,8 @@ def test_numbers_have_the_digits_that_mean_something():
     assert spread(summarise([1000.0, 1300.0])) == "1,150 ± 212"
     assert spread(summarise([0.1, 0.1, 0.1])) == "0.1 ± 0"
     assert spread(summarise([3.14159])) == "3.142"
+    assert spread(summarise([-0.01, 0.004])) == "-0.0030 ± 0.0099"
+    assert spread(summarise([-1.0, 0.99])) == "0.0 ± 1.4"
 
 
 def test_markdown_keeps_cells_in_their_columns(tmp_path):
