@@ -100,7 +100,7 @@ def interpolate(config: DictConfig) -> None:
 def report(config: DictConfig) -> None:
     """Compare runs."""
     with _told_errors():
-        from ganrun.config.report import report as compare  # imports scipy
+        from ganrun.config.report import report as compare  # imports scipy and matplotlib
 
         compare(plain(config))
 

@@ -225,7 +225,7 @@ def test_the_rest_of_a_sweep_goes_on(ganrun, launch, tmp_path):
 
 
 def test_a_sweep_without_failures_succeeds(ganrun, launch):
-    launch.train = lambda config, folder: RunFolder(folder).write_status("finished", 1)
+    launch.train = lambda config, folder, origin: RunFolder(folder).write_status("finished", 1)
     sweep = ["-m", HERE, "loss=glob(wgan_*p)", "technique=[ttur],[linear_decay]"]
     code, _, error = ganrun(*sweep)
     assert code == 0
@@ -239,7 +239,7 @@ def test_a_sweep_without_failures_succeeds(ganrun, launch):
 def test_a_larger_grid_trains_its_new_points_only(ganrun, launch, tmp_path):
     seen = []
 
-    def train(config, folder):
+    def train(config, folder, origin):
         seen.append(config["seed"])
         RunFolder(folder).write_status("finished", 1)
 
@@ -253,7 +253,7 @@ def test_a_larger_grid_trains_its_new_points_only(ganrun, launch, tmp_path):
 def test_no_run_starts_once_one_has_failed_where_that_is_asked_for(ganrun, launch, tmp_path):
     seen = []
 
-    def train(config, folder):
+    def train(config, folder, origin):
         seen.append(config["seed"])
         raise DataError("No data today.")
 

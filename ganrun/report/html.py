@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import shlex
 import time
 from collections.abc import Iterable, Sequence
@@ -90,9 +91,10 @@ def all_runs(runs: Sequence[Run], chapters: Iterable[Chapter]) -> Table:
 
 
 def commands(runs: Iterable[Run]) -> list[str]:
-    """The command lines that made the runs, each once."""
-    typed = (command for run in runs for command in RunFolder(run.folder).commands())
-    return list(dict.fromkeys(shlex.join(["ganrun", *command[1:]]) for command in typed))
+    """The command lines that made the runs, each once, as they can be typed again."""
+    typed = (command[1:] for run in runs for command in RunFolder(run.folder).commands())
+    plain = ([re.sub(r"^([\w.]+)='([^']*)'$", r"\1=\2", word) for word in words] for words in typed)  # paths
+    return list(dict.fromkeys(shlex.join(["ganrun", *words]) for words in plain))
 
 
 def code(text: str) -> Markup:

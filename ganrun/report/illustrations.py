@@ -129,7 +129,7 @@ def _draw(chapter: Chapter, runs: Sequence[Run]) -> dict[str, tuple[str, str, Fi
             "The last picture of one seed of each setting, best first; grids are cut to their first rows and columns.",
             samples.side_by_side(pictures),
         )
-    if keys:
+    if len(keys) > 1:
         drawn["parallel_coordinates"] = (
             "Parallel coordinates",
             "A line for each setting, from its values to its mean score: dark where that is good, thick for the best, "
