@@ -276,8 +276,8 @@ def _log_above_table() -> Iterator[None]:
     def is_news(record: logging.LogRecord) -> bool:
         return not hasattr(record, IN_TABLE)
 
-    to_streams = [handler for handler in logging.root.handlers if isinstance(handler, logging.StreamHandler)]
-    handlers = [handler for handler in to_streams if handler.stream and handler.stream.isatty()]  # a closed file has none
+    writing = [each for each in logging.root.handlers if isinstance(each, logging.StreamHandler)]
+    handlers = [each for each in writing if each.stream and each.stream.isatty()]  # a closed file has no stream
     streams = [handler.setStream(sys.stderr) for handler in handlers]
     for handler in handlers:
         handler.addFilter(is_news)
