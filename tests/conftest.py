@@ -42,7 +42,7 @@ def ganrun(
     """``ganrun("evaluate", "run=x")`` in this process and an empty folder: exit code, standard output and error."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # put back after the test, for the command sets it
-    handlers = logging.root.handlers[:]
+    handlers, level = logging.root.handlers[:], logging.root.level
 
     def command(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["ganrun"])
@@ -56,3 +56,4 @@ def ganrun(
     for handler in set(logging.root.handlers) - set(handlers):
         handler.close()
     logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
