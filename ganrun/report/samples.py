@@ -61,11 +61,11 @@ def _end(is_line: NDArray[np.bool_]) -> int:
 
 
 def side_by_side(pictures: Sequence[tuple[str, Pixels]]) -> Figure:
-    """Labelled pictures, in rows of four."""
-    columns = min(COLUMNS, len(pictures))
-    rows = -(-len(pictures) // columns)
+    """Labelled pictures, in rows of four; of two where they are wide."""
     tallest = max(pixels.shape[0] / pixels.shape[1] for _, pixels in pictures)
-    width = 2.6 if columns > 2 else 3.6
+    columns = min(COLUMNS if tallest > 0.7 else COLUMNS // 2, len(pictures))
+    rows = -(-len(pictures) // columns)
+    width = 2.6 if columns > 2 else 5.2
     figure = Figure(figsize=(width * columns, (width * tallest + 0.35) * rows), dpi=130, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
