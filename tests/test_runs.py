@@ -38,6 +38,24 @@ SMALL = {
     "cgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "acgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "ebgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "began": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "vaegan": [
+        *("dataset.size=8", "model.latent.size=8", "model.generator.first_width=4", "model.generator.widths=[4,4,4]"),
+        *("model.encoder.widths=[4,4,4]", "model.encoder.hidden=8"),
+        *("model.discriminator.first_width=4", "model.discriminator.widths=[4,4,4]", "model.discriminator.hidden=8"),
+    ],
+    "bigan": [
+        *("model.generator.widths=[16,16]", "model.encoder.widths=[16,16]", "model.discriminator.widths=[16,16]"),
+        "model.latent.size=8",
+    ],
+    "bigan_dcgan": [
+        *("model.generator.width=4", "model.encoder.width=4", "model.discriminator.width=4", "model.latent.size=8"),
+        *("model.discriminator.latent_width=8", "model.discriminator.joint_widths=[8]"),
+    ],
+    "ali": [
+        *("dataset.size=32", "model.generator.width=4", "model.encoder.width=4", "model.discriminator.width=4"),
+        "model.latent.size=8",
+    ],
     "resnet": [
         *("model.generator.width=4", "model.generator.max_width=8", "model.discriminator.width=4"),
         *("model.discriminator.max_width=8", "model.latent.size=8"),
@@ -148,7 +166,7 @@ def result(state: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("loss", [name for name in options("loss") if "singan" not in name])
 def test_every_loss_plays(tmp_path, game_overrides, loss):
-    model = {"ebgan": "ebgan", "matching_aware": "cgan"}.get(loss, "dcgan")
+    model = {"ebgan": "ebgan", "began": "began", "matching_aware": "cgan"}.get(loss, "dcgan")
     state = play(tmp_path, *game_overrides(model), f"loss={loss}", "trainer.steps=2")
     assert state["step"] == 2
     if loss == "wgan":
