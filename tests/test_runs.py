@@ -272,7 +272,8 @@ def drop(state: dict[str, Any], name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "part"), [("cyclegan", "pool"), ("singan", "amplitude"), ("infogan", "running_mean")]
+    ("model", "part"),
+    [("cyclegan", "pool"), ("singan", "amplitude"), ("infogan", "running_mean"), ("began", "adversarial.k")],
 )
 def test_resume_needs_the_games_own_memory(tmp_path, game_overrides, model, part):
     overrides = [*game_overrides(model), "trainer.checkpoint_every_steps=3", "trainer.steps=6"]
@@ -462,9 +463,10 @@ def test_stopped_run_goes_on_where_it_was(tmp_path, game_overrides, number, code
     assert same(result(resumed), result(whole))
 
 
-def test_two_processes_train_one_folder(tmp_path, game_overrides):
+@pytest.mark.parametrize("model", ["mlp", "began", "vaegan"])
+def test_two_processes_train_one_folder(tmp_path, game_overrides, model):
     run = tmp_path / "run"
-    process = command(*game_overrides("mlp"), f"run={run}", "trainer.devices=2", "trainer.steps=4")
+    process = command(*game_overrides(model), f"run={run}", "trainer.devices=2", "trainer.steps=4")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert json.loads((run / "status.json").read_text())["status"] == "finished"
