@@ -12,6 +12,7 @@ from ganrun.losses.nonsaturating import NonSaturating
 from ganrun.losses.objective import Objective
 from ganrun.losses.relativistic import RelativisticPairs
 from ganrun.losses.terms.gradient_penalty import GradientPenalty
+from ganrun.losses.terms.r1 import R1
 from ganrun.losses.wasserstein import Wasserstein
 from ganrun.networks import bigan
 
@@ -110,9 +111,9 @@ def test_updates_one_after_the_other_or_together():
 def test_measuring_changes_nothing():
     games = [make(norm="batch"), make(norm="batch")]
     games[1].report_reconstruction = lambda *_: None
-    states = []
+    states, batch = [], points()
     for game in games:
-        moves_of(game, points())
+        moves_of(game, batch)
         states.append((game.state_dict(), torch.rand(1), [module.training for module in game.modules()]))
     for name, value in states[0][0].items():
         assert torch.equal(value, states[1][0][name]), name
@@ -159,15 +160,13 @@ def test_labels_go_to_all_three():
     real = points(1).real.expand(3, -1)
     together = game.reconstructions(real, torch.arange(3))
     assert not torch.allclose(together[0], together[1])
-    one, other = (
-        moves_of(game, Batch(points().domains, torch.full((64,), label)))[0]["discriminator"]["real"]
-        for label in (0, 1)
-    )
-    assert one != other
+    one, other = (moves_of(game, Batch((real,), torch.full((3,), label)))[0]["discriminator"] for label in (0, 1))
+    assert one["real"] != other["real"]
 
 
-def test_the_encoder_comes_to_invert_the_generator(play):
-    game = make(width=32)
+def test_a_linear_encoder_comes_to_invert_a_linear_generator(play):
+    game = make(objective_of(terms={"r1": R1(0.2)}), width=32)
+    game.generator.layers, game.encoder.layers = nn.Linear(2, 2), nn.Linear(2, 2)
 
     def errors():
         torch.manual_seed(99)
@@ -177,10 +176,10 @@ def test_the_encoder_comes_to_invert_the_generator(play):
         return [(a - b).square().mean().item() for a, b in ((recovered, z), (game.reconstructions(real), real))]
 
     before = errors()
-    play(game, lambda: points(128), range(1500), lr=1e-3)
+    play(game, lambda: points(128), range(300), lr=5e-3)
     after = errors()
-    assert after[0] < 0.5 * before[0]
-    assert after[1] < 0.5 * before[1]
+    assert after[0] < 0.3 * before[0]
+    assert after[1] < 0.3 * before[1]
 
 
 @pytest.mark.slow

@@ -104,7 +104,8 @@ def test_the_discriminator_gets_no_gradient_of_the_reconstruction():
     fakes = game.generator(torch.cat([posterior.draw(), game.latent(6, game.device)])).detach()
     real = torch.cat([batch_of().real] * 2)
     alone = game.objective.discriminator_terms(game.compare(real, fakes))
-    for one, other in zip(*(gradients(terms, [game.discriminator]) for terms in (move["discriminator"], alone))):
+    both = (gradients(terms, [game.discriminator]) for terms in (move["discriminator"], alone))
+    for one, other in zip(*both, strict=True):
         torch.testing.assert_close(one, other)
     assert any(g.abs().max() > 0 for g in gradients(move["encoder"]["reconstruction"], [game.discriminator]))
 
@@ -155,7 +156,7 @@ def test_the_features_of_the_reals_are_a_constant():
         fakes = game.generator(torch.randn(12, 3))
     error = game.feature_error(batch, game.before_discriminator(batch, fakes.requires_grad_()))
     (gradient,) = torch.autograd.grad(error, batch.real, allow_unused=True)
-    assert gradient is None
+    assert gradient is None or not gradient.any()  # one pass serves reals and fakes, and then it is 0
 
 
 class Erase(Augment):
