@@ -54,7 +54,7 @@ SMALL = {
     ],
     "ali": [
         *("dataset.size=32", "model.generator.width=4", "model.encoder.width=4", "model.discriminator.width=4"),
-        "model.latent.size=8",
+        *("model.latent.size=8", "model.generator.init_std=0.2"),  # so narrow, it would start constant
     ],
     "resnet": [
         *("model.generator.width=4", "model.generator.max_width=8", "model.discriminator.width=4"),

@@ -83,16 +83,21 @@ class VAEGAN(AdversarialGame):
     def discriminator_terms(self, batch: Batch) -> Terms:
         with torch.no_grad():
             _, fakes = self.fakes(batch)
-        return self.judge(self.before_discriminator(batch, fakes))
+        comparison = self.before_discriminator(batch, fakes)
+        terms = self.objective.discriminator_terms(comparison)
+        self.report_discriminator(self.objective, comparison, terms)
+        return terms
 
     def three_moves(self, batch: Batch) -> Move:
         """What every player minimises, from one forward pass."""
         posterior, fakes = self.fakes(batch)
         comparison = self.before_discriminator(batch, fakes)
-        judged = self.judge(comparison)
+        judged = self.objective.discriminator_terms(comparison)  # first: the generator's side takes reals for constants
         fooled = self.objective.generator_terms(comparison)
-        self.report_generator(self.objective, comparison, fooled)
         error = self.feature_error(batch, comparison)
+        # last, for what nobody has asked the discriminator so far is computed without a graph
+        self.report_generator(self.objective, comparison, fooled)
+        self.report_discriminator(self.objective, comparison, judged)
         self.statistics.report("reconstruction/mse", mse_loss(fakes[: len(batch)], batch.real))
         return {
             "encoder": {"prior": posterior.divergence().mean(), "reconstruction": error},
@@ -111,12 +116,6 @@ class VAEGAN(AdversarialGame):
         """Every real beside its reconstruction, and again beside a prior sample."""
         condition = batch.condition if self.classes else None
         return self.compare(torch.cat([batch.real, batch.real]), fakes, _twice(condition))
-
-    def judge(self, comparison: Comparison) -> Terms:
-        """What the discriminator minimises."""
-        terms = self.objective.discriminator_terms(comparison)
-        self.report_discriminator(self.objective, comparison, terms)
-        return terms
 
     def feature_error(self, batch: Batch, comparison: Comparison) -> Tensor:
         """L_llike, averaged over the batch."""

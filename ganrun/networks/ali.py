@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ganrun.core.arguments import PositiveInt
+from ganrun.core.arguments import Positive, PositiveInt
 from ganrun.core.types import DiscriminatorOutput
 from ganrun.networks.bigan import split
 from ganrun.networks.layers.init import normal_init
@@ -22,8 +22,6 @@ KERNELS = ((5, 1), (4, 2), (4, 1), (4, 2), (4, 1))
 
 FACTORS = (1, 2, 4, 8, 16)
 """Channels after these layers, in units of ``width``."""
-
-INIT_STD = 0.01
 
 
 def _check(size: int) -> None:
@@ -41,6 +39,7 @@ class Encoder(nn.Module):
     Args:
         latent_size: dimensions of z.
         width: channels after the first layer.
+        init_std: standard deviation of the initial weights, 0.01 in the paper.
         size: side of the image in pixels, 32.
         channels: image channels.
 
@@ -52,7 +51,9 @@ class Encoder(nn.Module):
 
     requires = ("images",)
 
-    def __init__(self, latent_size: PositiveInt, width: PositiveInt, size: int, channels: int) -> None:
+    def __init__(
+        self, latent_size: PositiveInt, width: PositiveInt, init_std: Positive, size: int, channels: int
+    ) -> None:
         super().__init__()
         _check(size)
         widths = [width * factor for factor in FACTORS]
@@ -62,7 +63,7 @@ class Encoder(nn.Module):
         ]
         layers.append(_block(nn.Conv2d(widths[-1], widths[-1], 1, bias=False), widths[-1]))
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 2 * latent_size, 1))
-        normal_init(self, INIT_STD)
+        normal_init(self, init_std)
 
     def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.layers(images).flatten(1)
@@ -74,6 +75,7 @@ class Generator(nn.Module):
     Args:
         latent_size: dimensions of z.
         width: channels before the last layer; 8 times as many after the first.
+        init_std: standard deviation of the initial weights, 0.01 in the paper.
         size: side of the image in pixels, 32.
         channels: image channels.
 
@@ -85,7 +87,9 @@ class Generator(nn.Module):
 
     requires = ("images",)
 
-    def __init__(self, latent_size: PositiveInt, width: PositiveInt, size: int, channels: int) -> None:
+    def __init__(
+        self, latent_size: PositiveInt, width: PositiveInt, init_std: Positive, size: int, channels: int
+    ) -> None:
         super().__init__()
         _check(size)
         widths = [width * factor for factor in (8, 4, 2, 1, 1)]
@@ -95,7 +99,7 @@ class Generator(nn.Module):
         ]
         layers.append(_block(nn.Conv2d(width, width, 1, bias=False), width))
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, channels, 1), nn.Tanh())
-        normal_init(self, INIT_STD)
+        normal_init(self, init_std)
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.layers(z[:, :, None, None])
@@ -118,6 +122,7 @@ class Discriminator(nn.Module):
         dropout: share of the inputs of all other layers, 0.5 in the paper.
         bias: whether its layers have biases, tied over positions. ``auto`` becomes ``True`` where scores are normalised
             by their slope, else ``False``.
+        init_std: standard deviation of the initial weights, 0.01 in the paper.
         size: side of the image in pixels, 32.
         channels: image channels.
 
@@ -138,6 +143,7 @@ class Discriminator(nn.Module):
         input_dropout: float,
         dropout: float,
         bias: bool | Literal["auto"],
+        init_std: Positive,
         size: int,
         channels: int,
     ) -> None:
@@ -163,7 +169,7 @@ class Discriminator(nn.Module):
         self.latent = nn.Sequential(layer(latent_size, top, 1, 1, input_dropout), layer(top // 2, top, 1, 1, dropout))
         self.joint = nn.ModuleList([layer(top, 2 * top, 1, 1, input_dropout), layer(top, 2 * top, 1, 1, dropout)])
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Conv2d(top, 1, 1, bias=bias))
-        normal_init(self, INIT_STD)
+        normal_init(self, init_std)
 
     def forward(self, pairs: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         images, z = split(pairs, self.shape)

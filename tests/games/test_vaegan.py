@@ -11,6 +11,7 @@ from ganrun.data.digits import Digits
 from ganrun.games.vaegan import VAEGAN
 from ganrun.latents.normal import Normal
 from ganrun.latents.posterior import Posterior
+from ganrun.losses.c_transform import CTransform
 from ganrun.losses.nonsaturating import NonSaturating
 from ganrun.losses.objective import Objective
 from ganrun.losses.relativistic import RelativisticPairs
@@ -171,6 +172,12 @@ def test_augmentations_do_not_blind_the_reconstruction():
     one, other = move_of(plain)["encoder"]["reconstruction"], move_of(erased)["encoder"]["reconstruction"]
     torch.testing.assert_close(one, other)
     assert move_of(erased)["discriminator"]["real"] != move_of(plain)["discriminator"]["real"]
+
+
+def test_a_loss_that_never_asks_for_the_fakes_scores_leaves_the_reconstruction_its_gradient():
+    move = move_of(game := make(objective_of(CTransform("euclidean", 0.0)), norm="none"))
+    assert any(g.abs().max() > 0 for g in gradients(move["encoder"]["reconstruction"], [game.encoder]))
+    assert "score/fake" in game.statistics.flush()
 
 
 @pytest.mark.parametrize("layer", [4, -1, 17])

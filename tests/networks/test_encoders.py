@@ -34,9 +34,9 @@ def bigan_trio(shape=(1, 28, 28), latent=50, widths=(1024, 1024), norm="batch", 
 
 def ali_trio(latent=64, width=32, size=32, channels=3, bias=False):
     return (
-        ali.Encoder(latent, width, size, channels),
-        ali.Generator(latent, width, size, channels),
-        ali.Discriminator(latent, width, 0.2, 0.5, bias, size, channels),
+        ali.Encoder(latent, width, 0.01, size, channels),
+        ali.Generator(latent, width, 0.01, size, channels),
+        ali.Discriminator(latent, width, 0.2, 0.5, bias, 0.01, size, channels),
     )
 
 
