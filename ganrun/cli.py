@@ -87,6 +87,15 @@ def neighbours(config: DictConfig) -> None:
         draw(plain(config))
 
 
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="reconstruct")
+def reconstruct(config: DictConfig) -> None:
+    """Draw images above what a trained run makes of them."""
+    with _told_errors():
+        from ganrun.config.reconstruct import reconstruct as draw  # imports torch
+
+        draw(plain(config))
+
+
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="interpolate")
 def interpolate(config: DictConfig) -> None:
     """Draw samples on the way from one latent to another."""
@@ -170,6 +179,7 @@ VERBS = {
     "sample": Verb(sample, "sample", "SampleConfig"),
     "evaluate": Verb(evaluate, "evaluate", "EvaluateConfig", ("evaluation", "dataset")),
     "neighbours": Verb(neighbours, "neighbours", "NeighboursConfig", ("evaluation", "dataset")),
+    "reconstruct": Verb(reconstruct, "reconstruct", "ReconstructConfig", ("dataset",)),
     "interpolate": Verb(interpolate, "interpolate", "InterpolateConfig"),
     "report": Verb(report, "report", "ReportConfig", positional="folders"),
     "demo": Verb(demo, "demo", "DemoConfig"),

@@ -40,6 +40,24 @@ SMALL = {
     "cgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "acgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "ebgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "began": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "vaegan": [
+        *("dataset.size=8", "model.latent.size=8", "model.generator.first_width=4", "model.generator.widths=[4,4,4]"),
+        *("model.encoder.widths=[4,4,4]", "model.encoder.hidden=8"),
+        *("model.discriminator.first_width=4", "model.discriminator.widths=[4,4,4]", "model.discriminator.hidden=8"),
+    ],
+    "bigan": [
+        *("model.generator.widths=[16,16]", "model.encoder.widths=[16,16]", "model.discriminator.widths=[16,16]"),
+        "model.latent.size=8",
+    ],
+    "bigan_dcgan": [
+        *("model.generator.width=4", "model.encoder.width=4", "model.discriminator.width=4", "model.latent.size=8"),
+        *("model.discriminator.latent_width=8", "model.discriminator.joint_widths=[8]"),
+    ],
+    "ali": [
+        *("dataset.size=32", "model.generator.width=4", "model.encoder.width=4", "model.discriminator.width=4"),
+        *("model.latent.size=8", "model.generator.init_std=0.2"),  # so narrow, it would start constant
+    ],
     "resnet": [
         *("model.generator.width=4", "model.generator.max_width=8", "model.discriminator.width=4"),
         *("model.discriminator.max_width=8", "model.latent.size=8"),
@@ -150,7 +168,7 @@ def result(state: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("loss", [name for name in options("loss") if "singan" not in name])
 def test_every_loss_plays(tmp_path, game_overrides, loss):
-    model = {"ebgan": "ebgan", "matching_aware": "cgan"}.get(loss, "dcgan")
+    model = {"ebgan": "ebgan", "began": "began", "matching_aware": "cgan"}.get(loss, "dcgan")
     state = play(tmp_path, *game_overrides(model), f"loss={loss}", "trainer.steps=2")
     assert state["step"] == 2
     if loss == "wgan":
@@ -256,7 +274,8 @@ def drop(state: dict[str, Any], name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "part"), [("cyclegan", "pool"), ("singan", "amplitude"), ("infogan", "running_mean")]
+    ("model", "part"),
+    [("cyclegan", "pool"), ("singan", "amplitude"), ("infogan", "running_mean"), ("began", "adversarial.k")],
 )
 def test_resume_needs_the_games_own_memory(tmp_path, game_overrides, model, part):
     overrides = [*game_overrides(model), "trainer.checkpoint_every_steps=3", "trainer.steps=6"]
@@ -446,9 +465,10 @@ def test_stopped_run_goes_on_where_it_was(tmp_path, game_overrides, number, code
     assert same(result(resumed), result(whole))
 
 
-def test_two_processes_train_one_folder(tmp_path, game_overrides):
+@pytest.mark.parametrize("model", ["mlp", "began", "vaegan"])
+def test_two_processes_train_one_folder(tmp_path, game_overrides, model):
     run = tmp_path / "run"
-    process = command(*game_overrides("mlp"), f"run={run}", "trainer.devices=2", "trainer.steps=4")
+    process = command(*game_overrides(model), f"run={run}", "trainer.devices=2", "trainer.steps=4")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert json.loads((run / "status.json").read_text())["status"] == "finished"

@@ -161,6 +161,29 @@ class NeighboursConfig:
 
 
 @dataclass
+class ReconstructConfig:
+    """What ``ganrun reconstruct`` draws.
+
+    Args:
+        run: folder of a trained run.
+        count: images that are read and written again.
+        columns: images in a row.
+        step: checkpoint: the newest, the best or the one of a step.
+        weights: moving averages or the weights trained last.
+        output: file to write; ``None``: inside the run folder.
+        dataset: the images.
+    """
+
+    run: str
+    count: PositiveInt
+    columns: PositiveInt
+    step: Literal["last", "best"] | NonNegativeInt
+    weights: Literal["ema", "raw"]
+    output: str | None
+    dataset: Dataset | None
+
+
+@dataclass
 class InterpolateConfig:
     """What ``ganrun interpolate`` draws.
 
