@@ -32,6 +32,11 @@ RESNET = [  # for a size of 8 pixels, which has no published layout
     *("dataset.size=8", "+model.generator.widths.8=[4,4]", "+model.discriminator.widths.8=[4,4]"),
     *("+model.discriminator.halvings.8=1", "model.latent.size=8"),
 ]
+BIGGAN = [
+    *("dataset.size=8", "model.generator.width=4", "model.latent.size=8", "+model.discriminator.halvings.8=1"),
+    *("+model.generator.multipliers.8=[2,2]", "+model.generator.attention.8=[8]"),
+    *("+model.discriminator.multipliers.8=[2,2]", "+model.discriminator.attention.8=[4]"),
+]
 SMALL = {
     "dcgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "dcgan_small": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
@@ -51,6 +56,9 @@ SMALL = {
         *("dataset.size=8", "+model.generator.widths.8=[4,4]", "model.latent.size=8"),
         *("model.generator.group_width=4", "model.discriminator.group_width=4"),
     ],
+    "sagan": BIGGAN,
+    "biggan": BIGGAN,
+    "biggan_deep": BIGGAN,
     "mlp": ["model.generator.widths=[16,16]", "model.discriminator.widths=[16]"],
     "toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16]"],
     "ebgan_toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16,2]"],

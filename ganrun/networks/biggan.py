@@ -98,10 +98,10 @@ class Generator(nn.Module):
 
     def conditions(self, parts: Sequence[Tensor], labels: Tensor | None) -> list[Tensor | None]:
         """What the norms of each block are given: its part of z, then the class embedding; or the labels."""
-        shared = labels if self.embedding is None else self.embedding(given(labels))
+        shared = None if self.embedding is None else self.embedding(given(labels))
         if not self.hierarchical:
-            return [shared] * len(self.blocks)
-        return [part if self.embedding is None else torch.cat([part, shared], dim=1) for part in parts]
+            return [labels if shared is None else shared] * len(self.blocks)
+        return [part if shared is None else torch.cat([part, shared], dim=1) for part in parts]
 
 
 class Discriminator(nn.Module):
@@ -256,7 +256,7 @@ def halved_sides(halvings: Mapping[str, int], size: int, blocks: int) -> list[in
     """Sides of the maps after every block, of which the first ones halve.
 
     Raises:
-        ValueError: ``halvings`` has no entry for ``size``; there are fewer blocks, or ``size`` cannot be halved as often.
+        ValueError: ``halvings`` has no entry for ``size``, or one for which there are too few blocks or pixels.
     """
     halved = for_size(halvings, size, "halvings")
     if halved > blocks or size % 2**halved:

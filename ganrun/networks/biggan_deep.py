@@ -33,10 +33,9 @@ from ganrun.networks.layers.sizes import for_size
 
 
 class UpBlock(nn.Module):
-    """Four times norm, ReLU, convolution: 1x1 to a quarter of the channels, 3x3, 3x3, 1x1; where it doubles, x2 before
-    the first 3x3.
+    """Four times norm, ReLU, convolution: 1x1 to a quarter of the channels, 3x3, 3x3, 1x1.
 
-    The shortcut drops the surplus channels and doubles by nearest neighbours.
+    The resolution doubles by nearest neighbours before the first 3x3. The shortcut drops surplus channels.
 
     Args:
         inputs: channels of the input.
@@ -66,10 +65,9 @@ class UpBlock(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """Four times ReLU, convolution: 1x1 to a quarter of the output's channels, 3x3, 3x3, 1x1; where it halves, pool
-    before the last.
+    """Four times ReLU, convolution: 1x1 to a quarter of the output's channels, 3x3, 3x3, 1x1.
 
-    The shortcut pools, and appends the missing channels by a 1x1 convolution.
+    The resolution is halved by pooling before the last. The shortcut appends missing channels by a 1x1 convolution.
 
     Args:
         inputs: channels of the input.
@@ -139,7 +137,7 @@ class Generator(nn.Module):
         super().__init__()
         layout = doubling_layout(multipliers, width, size)
         if any(wide < narrow for wide, narrow in pairwise(layout)):
-            raise ValueError(f"multipliers.{size} must not rise: shortcuts of BigGAN-deep's generator only drop channels")
+            raise ValueError(f"multipliers.{size} must not rise, for shortcuts of this generator only drop channels")
         self.embedding = class_embedding(classes if conditional else 0, embedding_size, init)
         condition_size = latent_size + (0 if self.embedding is None else embedding_size)
         sides = [8 * 2**k for k in range(len(layout) - 1)]
@@ -207,7 +205,7 @@ class Discriminator(nn.Module):
         super().__init__()
         layout = [width * factor for factor in for_size(multipliers, size, "multipliers")]
         if any(wide < narrow for narrow, wide in pairwise(layout)):
-            raise ValueError(f"multipliers.{size} must not fall: shortcuts of BigGAN-deep's discriminator only add channels")
+            raise ValueError(f"multipliers.{size} must not fall, for shortcuts of this discriminator only add channels")
         sides = halved_sides(halvings, size, len(layout) - 1)
         attended = attended_sides(attention, size, list(dict.fromkeys(sides)))
         self.stem = nn.Conv2d(channels, layout[0], 3, 1, 1)

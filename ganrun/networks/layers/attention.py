@@ -30,7 +30,9 @@ class SelfAttention(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         if channels < 8:
-            raise ValueError(f"self-attention needs at least 8 channels, queries have an eighth of them; got {channels}")
+            raise ValueError(
+                f"self-attention needs 8 channels or more, for queries have an eighth of them; got {channels}"
+            )
         self.query = nn.Conv2d(channels, channels // 8, 1, bias=False)
         self.key = nn.Conv2d(channels, channels // 8, 1, bias=False)
         self.value = nn.Conv2d(channels, channels // 2, 1, bias=False)
