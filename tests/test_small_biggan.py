@@ -10,11 +10,11 @@ from test_runs import config_of
 
 from ganrun.config import launch
 
-STEPS = 200
+STEPS = 400
 
 
 def scores(folder: Path, experiment: str, steps: int) -> dict[str, float]:
-    evaluation = ["evaluation.samples=1000", "~evaluation.metrics.class_fid", "evaluation.every_steps=0"]
+    evaluation = ["evaluation.samples=2500", "~evaluation.metrics.class_fid", "evaluation.every_steps=0"]
     run = [f"trainer.steps={steps}", "trainer.device=cpu", "trainer.picture_every_steps=0"]
     launch.train(config_of(f"experiment={experiment}", *evaluation, *run), folder)
     found: dict[str, float] = json.loads((folder / "evaluation.json").read_text())[-1]["scores"]
