@@ -253,7 +253,7 @@ def test_every_game_with_a_latent_can_be_interpolated(ganrun, tmp_path, model):
 
 def test_a_row_of_a_conditional_game_keeps_its_class(tmp_path):
     run = train(tmp_path / "run", *DIGITS, "model=cgan", *SMALL["cgan"])
-    game = load_game(read_checkpoint(run / "checkpoints" / "step_00000004.pt"), None, "ema")
+    game = load_game(read_checkpoint(run / "checkpoints" / "step_00000004.pt"), None, "ema", None)
     z = game.latent(1, torch.device("cpu"))
     drawn = sample_at(game, z.expand(12, 3, -1)).unflatten(0, (12, 3))
     assert torch.allclose(drawn[:, 0], drawn[:, 2], atol=1e-6)

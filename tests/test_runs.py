@@ -20,6 +20,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from ganrun.config import launch
+from ganrun.config.load import load_game
 from ganrun.config.origin import Origin
 from ganrun.config.paths import conf_folder, register_resolvers
 from ganrun.config.sample import sample
@@ -33,6 +34,11 @@ CONF = conf_folder()
 RESNET = [  # for a size of 8 pixels, which has no published layout
     *("dataset.size=8", "+model.generator.widths.8=[4,4]", "+model.discriminator.widths.8=[4,4]"),
     *("+model.discriminator.halvings.8=1", "model.latent.size=8"),
+]
+BIGGAN = [
+    *("dataset.size=8", "model.generator.width=4", "model.latent.size=8", "+model.discriminator.halvings.8=1"),
+    *("+model.generator.multipliers.8=[2,2]", "+model.generator.attention.8=[8]"),
+    *("+model.discriminator.multipliers.8=[2,2]", "+model.discriminator.attention.8=[4]"),
 ]
 SMALL = {
     "dcgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
@@ -71,6 +77,9 @@ SMALL = {
         *("dataset.size=8", "+model.generator.widths.8=[4,4]", "model.latent.size=8"),
         *("model.generator.group_width=4", "model.discriminator.group_width=4"),
     ],
+    "sagan": BIGGAN,
+    "biggan": BIGGAN,
+    "biggan_deep": BIGGAN,
     "mlp": ["model.generator.widths=[16,16]", "model.discriminator.widths=[16]"],
     "toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16]"],
     "ebgan_toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16,2]"],
@@ -316,6 +325,24 @@ def test_evaluation_does_not_change_training_and_names_its_extractor(tmp_path, g
         f"{name}_classifier" for name in ("fid", "inception_score", "inception_score_std")
     }
     assert (tmp_path / "scored" / "checkpoints" / f"step_{scored['best']['step']:08d}.pt").exists()
+
+
+def test_standing_statistics_serve_all_sampling_and_leave_training_alone(tmp_path, game_overrides):
+    few = "trainer.standing_batches=2"
+    overrides = [*game_overrides("biggan"), "trainer.steps=3"]
+    plain = play(tmp_path / "plain", *overrides)
+    state = play(tmp_path / "standing", *overrides, "technique=[standing_statistics]", few)
+    assert same(result(state), result(plain))
+
+    def means(state: dict[str, Any], truncation: float | None = None) -> dict[str, torch.Tensor]:
+        game = load_game(state, None, "ema", truncation)
+        return {name: buffer for name, buffer in game.named_buffers() if "running_mean" in name}
+
+    averages, standing = means(plain), means(state)
+    assert averages.keys() == standing.keys()
+    assert not any(torch.equal(averages[name], standing[name]) for name in averages)
+    assert same(standing, means(state))
+    assert not same(standing, means(state, truncation=0.5))
 
 
 def test_conditional_game_samples_every_class(tmp_path, game_overrides):

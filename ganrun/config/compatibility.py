@@ -81,6 +81,7 @@ def check(config: dict[str, Any]) -> list[Problem]:
         *_virtual_batch_norm(config),
         *_uneven_batch(config),
         *_one_image(config),
+        *_standing_statistics(config),
         *_unknown_best(config),
     ]
 
@@ -317,6 +318,14 @@ def _one_image(config: dict[str, Any]) -> Iterator[Problem]:
     if game and "single_image" in game.traits("requires") and at(config, "trainer", "batch_size") != 1:
         cause = f"{game.target.path} learns from exactly one image"
         yield Problem("trainer.batch_size", cause, "Use trainer.batch_size=1.")
+
+
+def _standing_statistics(config: dict[str, Any]) -> Iterator[Problem]:
+    """Statistics over samples of a game that makes none by itself."""
+    game = next(nodes(config.get("model"), "model"), None)
+    if game and at(config, "trainer", "standing_batches") and "samples" not in game.traits("provides"):
+        cause = f"standing statistics are those of samples, and {game} draws none by itself"
+        yield Problem("trainer.standing_batches", cause, "Use trainer.standing_batches=0.")
 
 
 def _unknown_best(config: dict[str, Any]) -> Iterator[Problem]:

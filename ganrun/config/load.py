@@ -9,7 +9,8 @@ from ganrun.config.launch import make_game, the_image
 from ganrun.core.errors import DataError, RunError
 from ganrun.core.facts import Facts
 from ganrun.core.types import Dataset
-from ganrun.engine import precision, stages
+from ganrun.engine import precision, stages, standing
+from ganrun.engine.settings import TrainerSettings
 from ganrun.engine.trainer import resolve_device
 from ganrun.games.adversarial import AdversarialGame
 from ganrun.games.base import Game
@@ -40,13 +41,17 @@ def load_data(node: dict[str, Any], facts: Facts | None) -> Dataset:
     return dataset
 
 
-def load_game(state: dict[str, Any], dataset: Dataset | None, weights: Weights) -> Game:
-    """The game of a checkpoint, in evaluation mode on the device.
+def load_game(state: dict[str, Any], dataset: Dataset | None, weights: Weights, truncation: float | None) -> Game:
+    """The game of a checkpoint, in evaluation mode on the device, ready to be sampled as during training.
 
     Args:
         state: a checkpoint.
         dataset: the data; only games on a single image need it.
         weights: which of the generator's.
+        truncation: of its latents; ``None``: none.
+
+    Raises:
+        RunError: its latents cannot be truncated.
     """
     config = state["config"]
     device = resolve_device("auto")
@@ -55,6 +60,8 @@ def load_game(state: dict[str, Any], dataset: Dataset | None, weights: Weights) 
     stages.restore(
         game, state, config["seed"], weights == "ema", lambda stage: precision.prepare(stage.game, device, how)
     )
+    truncate_latent(game, truncation)
+    standing.accumulate(game, TrainerSettings(**config["trainer"]), config["seed"])
     return game
 
 

@@ -36,7 +36,7 @@ def reconstruct(settings: dict[str, Any]) -> Path:
     folder = RunFolder(Path(settings["run"]))
     state = checkpoint.choose(folder, settings["step"])
     dataset = load_data(settings["dataset"], Facts(**state["facts"]))
-    game = load_game(state, dataset, settings["weights"])
+    game = load_game(state, dataset, settings["weights"], None)
     if dataset.facts.kind != "images":
         raise RunError("ganrun reconstruct draws images, and this run is about points. See its own pictures.")
     examples = dataset.examples(settings["count"])

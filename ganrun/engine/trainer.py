@@ -13,7 +13,7 @@ import torch
 from ganrun.core.errors import RunError
 from ganrun.core.modules import evaluation_mode
 from ganrun.core.types import Dataset, Moment, Move
-from ganrun.engine import distributed, precision, stages
+from ganrun.engine import distributed, precision, stages, standing
 from ganrun.engine.player import OptimizerFactory, averaged, make_players
 from ganrun.engine.seeding import fixed_seed, reseed
 from ganrun.engine.settings import PlayerSettings, TrainerSettings
@@ -186,8 +186,17 @@ class Trainer:
 
     @contextmanager
     def sampling(self, *seed: int | str) -> Iterator[None]:
-        """Averaged weights, evaluation mode, no gradients and a seed of its own inside the block."""
-        with averaged(self.players.values()), evaluation_mode(self.game), torch.no_grad(), fixed_seed(self.seed, *seed):
+        """Averaged weights, evaluation mode, no gradients and a seed of its own inside the block.
+
+        With standing statistics, where they are asked for. Nothing of it is left behind.
+        """
+        with (
+            averaged(self.players.values()),
+            evaluation_mode(self.game),
+            torch.no_grad(),
+            standing.statistics(self.game, self.settings, self.seed),
+            fixed_seed(self.seed, *seed),
+        ):
             yield
 
     @property

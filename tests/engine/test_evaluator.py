@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from ganrun.engine.evaluator import generator_of
+from ganrun.sampling.draws import generator_of
 from ganrun.games.base import Game
 
 

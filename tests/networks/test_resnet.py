@@ -243,7 +243,7 @@ def test_blocks_pool_and_project_in_the_published_order():
     """Pool and 1x1 commute, as nearest neighbours and 1x1 do: the cheaper order gives the same."""
     torch.manual_seed(0)
     images = torch.randn(2, 3, 8, 8)
-    block = resnet.Block(3, 5, "none", True, halve=True)
+    block = resnet.Block(3, 3, 5, "none", True, halve=True)
     branch = block.branch[1](torch.relu(block.branch[0](torch.relu(images))))
     torch.testing.assert_close(block(images), avg_pool2d(branch, 2) + avg_pool2d(block.shortcut(images), 2))
     up = resnet.UpBlock(3, 5, (nn.Identity(), nn.Identity()), True)
