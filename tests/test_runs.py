@@ -51,6 +51,10 @@ SMALL = {
         *("dataset.size=8", "+model.generator.widths.8=[4,4]", "model.latent.size=8"),
         *("model.generator.group_width=4", "model.discriminator.group_width=4"),
     ],
+    "stylegan2": [
+        *("dataset.size=8", "model.latent.size=8", "model.generator.style_size=8", "model.generator.mapping_layers=1"),
+        *("model.generator.base_width=32", "model.generator.max_width=4"),
+    ],
     "mlp": ["model.generator.widths=[16,16]", "model.discriminator.widths=[16]"],
     "toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16]"],
     "ebgan_toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16,2]"],
@@ -173,7 +177,8 @@ def test_every_model_is_covered():
 
 @pytest.mark.parametrize("technique", options("technique"))
 def test_every_technique_plays(tmp_path, game_overrides, technique):
-    assert play(tmp_path, *game_overrides("dcgan"), f"technique=[{technique}]", "trainer.steps=2")["step"] == 2
+    model = "stylegan2" if technique == "path_length" else "dcgan"
+    assert play(tmp_path, *game_overrides(model), f"technique=[{technique}]", "trainer.steps=2")["step"] == 2
 
 
 def test_conditional_mlp_plays(tmp_path, game_overrides):
@@ -233,14 +238,15 @@ def test_terms_with_a_memory_resume_exactly(tmp_path, game_overrides):
 
 
 @pytest.mark.parametrize(
-    ("technique", "changes"),
+    ("model", "technique", "changes"),
     [
-        ("ada", ["augment.ada.initial_probability=0.5", "augment.ada.interval_moves=1"]),
-        *((name, []) for name in ("spectral_norm", "virtual_batch_norm", "ensemble", "merged")),
+        ("dcgan", "ada", ["augment.ada.initial_probability=0.5", "augment.ada.interval_moves=1"]),
+        *(("dcgan", name, []) for name in ("spectral_norm", "virtual_batch_norm", "ensemble", "merged")),
+        ("stylegan2", "path_length", ["loss.generator_terms.path_length.every_steps=1"]),
     ],
 )
-def test_techniques_that_remember_resume_exactly(tmp_path, game_overrides, technique, changes):
-    overrides = [*game_overrides("dcgan"), f"technique=[{technique}]", *changes, "trainer.steps=4"]
+def test_techniques_that_remember_resume_exactly(tmp_path, game_overrides, model, technique, changes):
+    overrides = [*game_overrides(model), f"technique=[{technique}]", *changes, "trainer.steps=4"]
     whole = play(tmp_path / "whole", *overrides, "trainer.checkpoint_every_steps=1", "trainer.keep_checkpoints=99")
     (tmp_path / "parts" / "checkpoints").mkdir(parents=True)
     shutil.copy(tmp_path / "whole" / "checkpoints" / "step_00000003.pt", tmp_path / "parts" / "checkpoints")

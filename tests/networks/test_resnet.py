@@ -11,6 +11,7 @@ from ganrun.core.types import parameter_count
 from ganrun.losses.base import couples_samples
 from ganrun.networks import r3gan, residual, resnet, sngan_cnn
 from ganrun.networks.layers.condition import ConditionalNorm
+from ganrun.networks.layers.resample import Resample
 
 CONDITIONAL = {"conditional": True, "classes": 10}
 PLAIN = {"conditional": False, "classes": 10, "channels": 3}
@@ -307,18 +308,18 @@ def test_r3gan_blocks_start_as_the_identity():
     make = r3gan_generator([8, 8, 8], 5)
     z = torch.randn(3, 5)
     basis = make.basis * make.weights(z)[:, :, None, None]
-    expected = make.layers[-1](r3gan.Resample(True)(r3gan.Resample(True)(basis)))
+    expected = make.layers[-1](Resample((1, 2, 1), up=True)(Resample((1, 2, 1), up=True)(basis)))
     torch.testing.assert_close(make(z), expected)
 
 
 def test_r3gan_resampling():
     line = torch.tensor([1.0, 2.0, 4.0]).view(1, 1, 1, 3).expand(2, 3, 3, 3)
-    up = r3gan.Resample(up=True)(line)
+    up = Resample((1, 2, 1), up=True)(line)
     assert up[1, 2, 0].tolist() == [1.0, 1.5, 2.0, 3.0, 4.0, 2.0]
     assert up[1, 2, -1].tolist() == [0.5, 0.75, 1.0, 1.5, 2.0, 1.0]  # zeros beyond the border
-    down = r3gan.Resample(up=False)(torch.ones(1, 2, 4, 4))
+    down = Resample((1, 2, 1), up=False)(torch.ones(1, 2, 4, 4))
     assert down[0, 1].tolist() == [[0.5625, 0.75], [0.75, 1.0]]
-    assert not r3gan.Resample(up=True).state_dict()
+    assert not Resample((1, 2, 1), up=True).state_dict()
 
 
 @pytest.mark.parametrize("conditional", [False, True])
