@@ -352,6 +352,37 @@ def test_single_files_truncation_and_sizes(tmp_path, game_overrides):
         sample(settings(tmp_path / "singan", truncation=0.5))
 
 
+def test_truncation_of_styles_is_towards_their_mean(tmp_path, game_overrides):
+    from PIL import Image
+
+    play(tmp_path, *game_overrides("stylegan2"), "trainer.steps=2")
+    pictures = []
+    for truncation in (None, 1.0, 0.5, 1e-6):
+        with Image.open(sample(settings(tmp_path, count=4, truncation=truncation))) as picture:
+            pictures.append(torch.frombuffer(bytearray(picture.convert("L").tobytes()), dtype=torch.uint8))
+    whole, same_again, half, mean = pictures
+    assert torch.equal(whole, same_again)
+    assert not torch.equal(whole, half)
+    assert not torch.equal(half, mean)
+
+
+@pytest.mark.parametrize(
+    ("technique", "where", "message"),
+    [
+        ("path_length", "dcgan", "PathLength.* needs a generator with styles"),
+        ("ensemble,path_length", "stylegan2", "a generator with styles, and Ensemble has none"),
+    ],
+)
+def test_path_lengths_need_styles(tmp_path, game_overrides, technique, where, message):
+    with pytest.raises(ConfigError, match=message):
+        play(tmp_path, *game_overrides(where), f"technique=[{technique}]", "trainer.steps=1")
+
+
+def test_second_latents_need_normal_ones(game_overrides):
+    with pytest.raises(ConfigError, match=r"model\.latent: .*draws further latents from N\(0, I\)"):
+        config_of(*game_overrides("stylegan2"), "model.latent._target_=ganrun.latents.uniform.Uniform")
+
+
 def test_bf16_networks_train_and_losses_stay_float32(tmp_path, game_overrides):
     state = play(tmp_path, *game_overrides("dcgan"), "trainer.precision=bf16", "trainer.steps=2")
     assert all(value.dtype != torch.bfloat16 for value in state["game"].values())
@@ -459,6 +490,19 @@ def test_two_processes_train_one_folder(tmp_path, game_overrides):
     assert "finished at step 4" in (run / "run.log").read_text()
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_two_processes_agree_on_the_length_of_paths(tmp_path, game_overrides):
+    run = tmp_path / "run"
+    technique = ["technique=[path_length]", "loss.generator_terms.path_length.every_steps=1", "trainer.devices=2"]
+    process = command(*game_overrides("stylegan2"), *technique, f"run={run}", "trainer.steps=3")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    of_processes = read_checkpoint(run / "checkpoints" / "step_00000003.pt")["buffers"]
+    (name,) = (name for name in of_processes[0] if name.endswith("mean_length"))
+    assert of_processes[0][name] == of_processes[1][name] > 0
+    assert not same(*of_processes)  # their batches differ, and with them the mean style
 
 
 def test_ctrl_c_in_a_terminal_stops_all_processes_once(tmp_path, game_overrides):
