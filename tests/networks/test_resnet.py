@@ -312,6 +312,29 @@ def test_r3gan_blocks_start_as_the_identity():
     torch.testing.assert_close(make(z), expected)
 
 
+def test_r3gan_discriminator_starts_without_its_blocks():
+    torch.manual_seed(0)
+    judge = r3gan_discriminator([8, 8, 4], group_width=8)
+    images = torch.randn(3, 3, 16, 16)
+    stem = judge.stages[0][0](images)
+    down = Resample((1, 2, 1), up=False)
+    (match,) = (layer for layer in judge.stages[1] if isinstance(layer, nn.Conv2d))
+    collected = judge.collect(down(match(down(stem)))).flatten(1)
+    torch.testing.assert_close(judge(images).score, judge.head(collected).flatten())
+
+
+def test_r3gan_branches_are_scaled_by_the_number_of_blocks():
+    """``√(2 / 1.04) L^(-1/4) / √fan-in`` with L = 4 blocks in all; the last convolution is zero."""
+    torch.manual_seed(0)
+    network = r3gan_generator([64, 64], blocks=2)
+    blocks = [module for module in network.modules() if isinstance(module, r3gan.Block)]
+    assert len(blocks) == 4
+    for block in blocks:
+        for layer, fan_in in ((block.layers[0], 64), (block.layers[2], 16 * 9)):
+            assert layer.weight.std().item() == pytest.approx((2 / 1.04 / 4**0.5 / fan_in) ** 0.5, rel=0.05)
+        assert not block.layers[4].weight.any()
+
+
 def test_r3gan_resampling():
     line = torch.tensor([1.0, 2.0, 4.0]).view(1, 1, 1, 3).expand(2, 3, 3, 3)
     up = Resample((1, 2, 1), up=True)(line)
