@@ -22,6 +22,7 @@ REQUIRED = {
         "{node} needs a model that is given labels",
         "Use model.conditional=true, or technique=[conditional].",
     ),
+    "styles": ("{node} needs a generator with styles", "Use model=stylegan2."),
     "class_logits": (
         "{node} needs a discriminator with a classifier",
         "Use model=acgan, or model.conditional=true with model.discriminator.conditioning=classifier.",
@@ -78,7 +79,7 @@ def check(config: dict[str, Any]) -> list[Problem]:
         *_two_terms_of_one_name(config),
         *_joint_update(config),
         *_one_pass(config),
-        *_virtual_batch_norm(config),
+        *_normal_latents(config),
         *_uneven_batch(config),
         *_one_image(config),
         *_standing_statistics(config),
@@ -253,14 +254,18 @@ def _one_pass(config: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(term.path, cause, "Leave one of the two techniques out.")
 
 
-def _virtual_batch_norm(config: dict[str, Any]) -> Iterator[Problem]:
-    """Reference latents are drawn from N(0, I)."""
+def _normal_latents(config: dict[str, Any]) -> Iterator[Problem]:
+    """Networks that draw further latents from N(0, I), beside others."""
     latent = next(nodes(at(config, "model", "latent"), "model.latent"), None)
-    if latent is not None and latent.target.node.name != "Normal":
-        for path, values, _ in nodes(config.get("model"), "model"):
-            if values.get("norm") == "virtual":
-                cause = f"virtual batch norm has normal reference latents, and those of {latent} are not"
-                yield Problem(f"{path}.norm", cause, "Use norm=batch, or normal latents.")
+    if latent is None or latent.target.node.name == "Normal":
+        return
+    for node in nodes(config.get("model"), "model"):
+        if node.values.get("norm") == "virtual":
+            cause = f"virtual batch norm has normal reference latents, and those of {latent} are not"
+            yield Problem(f"{node.path}.norm", cause, "Use norm=batch, or normal latents.")
+        if "normal_latents" in node.traits("requires"):
+            cause = f"{node.target.path} draws further latents from N(0, I), and those of {latent} are not normal"
+            yield Problem(latent.path, cause, "Use normal latents.")
 
 
 def _without_data(config: dict[str, Any], provided: frozenset[str]) -> Iterator[Problem]:

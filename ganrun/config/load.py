@@ -14,7 +14,7 @@ from ganrun.engine.settings import TrainerSettings
 from ganrun.engine.trainer import resolve_device
 from ganrun.games.adversarial import AdversarialGame
 from ganrun.games.base import Game
-from ganrun.sampling.truncation import truncate
+from ganrun.sampling.truncation import truncate, truncate_styles
 
 Weights = Literal["ema", "raw"]
 """``ema``: moving averages where the run keeps them; ``raw``: the weights that were trained last."""
@@ -66,7 +66,11 @@ def load_game(state: dict[str, Any], dataset: Dataset | None, weights: Weights, 
 
 
 def truncate_latent(game: Game, bound: float | None) -> None:
-    """Let the game draw truncated latents; ``None`` changes nothing.
+    """Let the game draw truncated latents, or styles where its generator has some; ``None`` changes nothing.
+
+    Args:
+        game: of a run.
+        bound: of normal latents in standard deviations, or ψ of styles.
 
     Raises:
         RunError: its latents cannot be truncated.
@@ -75,7 +79,8 @@ def truncate_latent(game: Game, bound: float | None) -> None:
         return
     if not isinstance(game, AdversarialGame):
         raise RunError(f"truncation needs a latent, and {type(game).__name__} has none. Leave truncation out.")
-    game.latent = truncate(game.latent, bound)
+    if not truncate_styles(game.generator, bound):
+        game.latent = truncate(game.latent, bound)
 
 
 def shape(of: tuple[int, ...]) -> str:
