@@ -20,7 +20,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from ganrun.core.errors import GanrunError
+from ganrun.core.errors import GanrunError, RunError
 from ganrun.engine.folder import RunFolder
 from ganrun.sweep.launcher import LocalLauncher, Planned
 from ganrun.sweep.ledger import Ledger, Row
@@ -43,8 +43,8 @@ class SweepError(GanrunError):
     """Some runs of a sweep did not end well."""
 
 
-class GridSweeper(Sweeper):
-    """All combinations of the swept values; what has ended is not trained again.
+class RunSweeper(Sweeper):
+    """What ganrun's sweepers share: runs are planned in a ledger, and what has ended is not trained again.
 
     Args:
         params: key -> swept values that need not be typed.
@@ -78,17 +78,19 @@ class GridSweeper(Sweeper):
                 rows = self.train_all(overrides)
             finally:
                 self.ledger.refresh()
-            _tell_end(self.ledger, rows)
+            self.tell_end(rows)
 
     def train_all(self, overrides: list[Override]) -> list[Row]:
-        """Plan the runs and train them; their rows at the end."""
-        [jobs] = BasicSweeper.split_arguments(overrides, None)
-        planned = self.plan(jobs, [override.key_or_group for override in overrides if override.is_sweep_override()])
-        left = [run for run in planned if self._is_left(run.row)]
-        _tell_beginning(self.ledger, planned, left)
-        self.launch(left, ended=lambda run: None)
-        names = {run.row.name for run in planned}
-        return [row for row in self.ledger.rows() if row.name in names]
+        """Plan runs and train them; their rows at the end."""
+        raise NotImplementedError
+
+    def tell_end(self, rows: Sequence[Row]) -> None:
+        """Say what came of the sweep.
+
+        Raises:
+            SweepError: some runs did not end well.
+        """
+        _tell_end(self.ledger, rows)
 
     def plan(self, jobs: Sequence[Sequence[str]], swept: Iterable[str]) -> list[Planned]:
         """Enter jobs into the ledger.
@@ -121,13 +123,29 @@ class GridSweeper(Sweeper):
                 for run in some:
                     ended(run)
 
-    def _is_left(self, row: Row) -> bool:
+    def is_left(self, row: Row) -> bool:
         """Whether a run is to be trained; one that is tried again is given a clean start."""
         if row.status == "running" or (row.ended and not (self.settings.retry and row.failed)):
             return False
         if row.status != "waiting":
             RunFolder(row.folder).write_status("waiting", row.step)
         return True
+
+
+class GridSweeper(RunSweeper):
+    """All combinations of the swept values."""
+
+    def train_all(self, overrides: list[Override]) -> list[Row]:
+        """Plan the runs and train them; their rows at the end."""
+        if intervals := [o.input_line for o in overrides if o.is_sweep_override() and not o.is_discrete_sweep()]:
+            raise RunError(f"{intervals[0]} has no end of values. Search it with hydra/sweeper=optuna, or list some.")
+        [jobs] = BasicSweeper.split_arguments(overrides, None)
+        planned = self.plan(jobs, [override.key_or_group for override in overrides if override.is_sweep_override()])
+        left = [run for run in planned if self.is_left(run.row)]
+        _tell_beginning(self.ledger, planned, left)
+        self.launch(left, ended=lambda run: None)
+        names = {run.row.name for run in planned}
+        return [row for row in self.ledger.rows() if row.name in names]
 
 
 @contextmanager
