@@ -27,7 +27,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "combinations.md"
 OWN_DATA = {"toy": "ring", "ebgan_toy": "ring", "cyclegan": "unpaired", "singan": "single_image"}
 """Models that bring data of their own kind; all others get labelled images."""
 
-NEEDED_MODEL = {"ebgan": "ebgan", "matching_aware": "cgan"}
+NEEDED_MODEL = {"ebgan": "ebgan", "began": "ebgan", "matching_aware": "cgan"}
 """Losses that do not go with a plain DCGAN."""
 
 

@@ -20,6 +20,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from ganrun.config import launch
+from ganrun.config.origin import Origin
 from ganrun.config.paths import conf_folder, register_resolvers
 from ganrun.config.sample import sample
 from ganrun.config.validate import validate
@@ -39,6 +40,24 @@ SMALL = {
     "cgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "acgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "ebgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "began": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "vaegan": [
+        *("dataset.size=8", "model.latent.size=8", "model.generator.first_width=4", "model.generator.widths=[4,4,4]"),
+        *("model.encoder.widths=[4,4,4]", "model.encoder.hidden=8"),
+        *("model.discriminator.first_width=4", "model.discriminator.widths=[4,4,4]", "model.discriminator.hidden=8"),
+    ],
+    "bigan": [
+        *("model.generator.widths=[16,16]", "model.encoder.widths=[16,16]", "model.discriminator.widths=[16,16]"),
+        "model.latent.size=8",
+    ],
+    "bigan_dcgan": [
+        *("model.generator.width=4", "model.encoder.width=4", "model.discriminator.width=4", "model.latent.size=8"),
+        *("model.discriminator.latent_width=8", "model.discriminator.joint_widths=[8]"),
+    ],
+    "ali": [
+        *("dataset.size=32", "model.generator.width=4", "model.encoder.width=4", "model.discriminator.width=4"),
+        *("model.latent.size=8", "model.generator.init_std=0.2"),  # so narrow, it would start constant
+    ],
     "resnet": [
         *("model.generator.width=4", "model.generator.max_width=8", "model.discriminator.width=4"),
         *("model.discriminator.max_width=8", "model.latent.size=8"),
@@ -130,7 +149,7 @@ def game_overrides(two_domains):
 
 def play(folder: Path, *overrides: str) -> dict[str, Any]:
     """Train and return the last checkpoint."""
-    launch.train(config_of(*overrides), folder)
+    launch.train(config_of(*overrides), folder, Origin(list(overrides)))
     return read_checkpoint(sorted((folder / "checkpoints").glob("step_*.pt"))[-1])
 
 
@@ -149,7 +168,7 @@ def result(state: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("loss", [name for name in options("loss") if "singan" not in name])
 def test_every_loss_plays(tmp_path, game_overrides, loss):
-    model = {"ebgan": "ebgan", "matching_aware": "cgan"}.get(loss, "dcgan")
+    model = {"ebgan": "ebgan", "began": "began", "matching_aware": "cgan"}.get(loss, "dcgan")
     state = play(tmp_path, *game_overrides(model), f"loss={loss}", "trainer.steps=2")
     assert state["step"] == 2
     if loss == "wgan":
@@ -255,7 +274,8 @@ def drop(state: dict[str, Any], name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "part"), [("cyclegan", "pool"), ("singan", "amplitude"), ("infogan", "running_mean")]
+    ("model", "part"),
+    [("cyclegan", "pool"), ("singan", "amplitude"), ("infogan", "running_mean"), ("began", "adversarial.k")],
 )
 def test_resume_needs_the_games_own_memory(tmp_path, game_overrides, model, part):
     overrides = [*game_overrides(model), "trainer.checkpoint_every_steps=3", "trainer.steps=6"]
@@ -357,7 +377,7 @@ def test_bf16_networks_train_and_losses_stay_float32(tmp_path, game_overrides):
 def test_images_of_a_size_that_the_networks_cannot_make_are_refused(tmp_path, pictures):
     config = config_of("dataset=image_folder", f"dataset.path={pictures}", "dataset.size=24", *QUIET)
     with pytest.raises(ConfigError, match=r"model\.generator: DCGAN makes square images .* got 24"):
-        launch.train(config, tmp_path)
+        launch.train(config, tmp_path, Origin())
     assert not list(tmp_path.glob("checkpoints/*"))
 
 
@@ -369,7 +389,7 @@ def test_networks_for_square_images_say_so(tmp_path):
         Image.new("RGB", (32, 16), (number, 0, 0)).save(tmp_path / "wide" / f"{number}.png")
     config = config_of("dataset=image_folder", f"dataset.path={tmp_path / 'wide'}", "dataset.crop=none", *QUIET)
     with pytest.raises(ConfigError, match=r"model.generator: .* needs square images, and these are 32x16"):
-        launch.train(config, tmp_path / "run")
+        launch.train(config, tmp_path / "run", Origin())
 
 
 def test_other_data_under_the_same_path_are_refused(tmp_path, pictures):
@@ -379,13 +399,13 @@ def test_other_data_under_the_same_path_are_refused(tmp_path, pictures):
     play(tmp_path / "run", *overrides, "trainer.steps=1")
     next((tmp_path / "pictures").rglob("*.png")).unlink()
     with pytest.raises(RunError, match="the data are not those that"):
-        launch.train(config_of(*overrides, "trainer.steps=2"), tmp_path / "run")
+        launch.train(config_of(*overrides, "trainer.steps=2"), tmp_path / "run", Origin())
 
 
 def test_a_run_cannot_be_shortened(tmp_path, game_overrides):
     play(tmp_path, *game_overrides("mlp"), "trainer.steps=3")
     with pytest.raises(RunError, match=r"has had 3 steps, and trainer.steps=2 would go back"):
-        launch.train(config_of(*game_overrides("mlp"), "trainer.steps=2"), tmp_path)
+        launch.train(config_of(*game_overrides("mlp"), "trainer.steps=2"), tmp_path, Origin())
 
 
 def test_a_full_disk_is_told_and_marked(tmp_path, game_overrides, monkeypatch):
@@ -445,9 +465,10 @@ def test_stopped_run_goes_on_where_it_was(tmp_path, game_overrides, number, code
     assert same(result(resumed), result(whole))
 
 
-def test_two_processes_train_one_folder(tmp_path, game_overrides):
+@pytest.mark.parametrize("model", ["mlp", "began", "vaegan"])
+def test_two_processes_train_one_folder(tmp_path, game_overrides, model):
     run = tmp_path / "run"
-    process = command(*game_overrides("mlp"), f"run={run}", "trainer.devices=2", "trainer.steps=4")
+    process = command(*game_overrides(model), f"run={run}", "trainer.devices=2", "trainer.steps=4")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert json.loads((run / "status.json").read_text())["status"] == "finished"
@@ -488,10 +509,46 @@ def test_hyperparameters_and_metrics_share_the_run(tmp_path, game_overrides):
     events.Reload()
     tags = set(events.summary_metadata)
     assert {"_hparams_/session_start_info", "_hparams_/session_end_info"} <= tags
-    assert "_hparams_/experiment" not in tags
+    assert "_hparams_/experiment" not in tags  # TensorBoard would show this run's columns for all
     assert "loss/generator/adversarial" in events.Tags()["scalars"]
     assert "samples/generated" in events.Tags()["images"]
     assert "config/text_summary" in tags
+
+
+def shown_in_hparams(folder):
+    """What the HPARAMS tab shows of a run: its hyperparameters and whether it ended well."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams import api_pb2, metadata
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    start, end = (
+        events.SummaryMetadata(f"_hparams_/session_{part}_info").plugin_data.content for part in ("start", "end")
+    )
+    values = metadata.parse_session_start_info_plugin_data(start).hparams
+    status = metadata.parse_session_end_info_plugin_data(end).status
+    shown = {name: getattr(value, value.WhichOneof("kind")) for name, value in values.items()}
+    return shown, api_pb2.Status.Name(status)
+
+
+def test_hyperparameters_are_what_was_typed_also_after_a_resume(tmp_path, game_overrides):
+    typed = [*game_overrides("mlp"), "trainer.steps=1", "optimizer.generator.lr=1e-4", "technique=[ttur,r1]", "seed=3"]
+    choices = {"model": "mlp", "loss": "nonsaturating", "dataset": "digits"}
+    launch.train(config_of(*typed), tmp_path, Origin([*typed, f"run={tmp_path}", "name=mine"], choices))
+    shown, _ = shown_in_hparams(tmp_path)
+    assert shown | choices == shown
+    assert shown["optimizer.generator.lr"] == 1e-4
+    assert shown["technique"] == "[ttur,r1]"
+    assert shown["seed"] == "3"
+    assert not {"run", "name", "trainer.precision"} & shown.keys()
+    config = config_of(*typed) | {"run": str(tmp_path)}
+    config["trainer"]["steps"] = 2
+    launch.train(config, tmp_path, Origin([f"run={tmp_path}", "trainer.steps=2"], {"model": "dcgan_small"}))
+    assert shown_in_hparams(tmp_path) == (shown | {"trainer.steps": 2}, "STATUS_SUCCESS")
+    recorded = json.loads((tmp_path / "environment.json").read_text())
+    assert recorded["choices"] == choices
+    final = {*typed, "trainer.steps=2", f"run={tmp_path}", "name=mine"} - {"trainer.steps=1"}
+    assert set(recorded["overrides"]) == final
 
 
 DIAGNOSTICS = {

@@ -82,7 +82,7 @@ class AdaptiveAugment(Augment):
     """
 
     requires = ("images",)
-    forbids = ("pairwise", "energy")
+    forbids = ("pairwise", "energy", "pairs")
 
     probability: Tensor
     sign_of_reals: Tensor

@@ -16,7 +16,7 @@ from ganrun.core.facts import Facts
 REQUIRED = {
     "energy": (
         "{node} needs a discriminator whose score is an energy, as autoencoders have",
-        "Use model=ebgan.",
+        "Use model=ebgan or model=began.",
     ),
     "conditional": (
         "{node} needs a model that is given labels",
@@ -41,6 +41,10 @@ FORBIDDEN = {
     "patch_scores": (
         "the discriminator scores patches, but {node} needs one score per sample",
         "Choose another loss, or a model with one score per sample.",
+    ),
+    "pairs": (
+        "the discriminator judges pairs of a sample and its latent, but {node} is for samples alone",
+        "Choose another loss or technique, or a model whose discriminator sees samples.",
     ),
     "spectral_norm": ("{node} and spectral normalisation both bound the critic's slope", "Use {path}=false."),
     "weight_clipping": ("{node} and weight clipping both bound the critic's slope", "Use {path}=null."),
@@ -172,7 +176,7 @@ def _energy(config: dict[str, Any]) -> Iterator[Problem]:
                 yield Problem(
                     node.path,
                     f"{node.target.path} scores by an energy, and this loss needs a score of any sign",
-                    "Use loss=ebgan, or another discriminator.",
+                    "Use loss=ebgan or loss=began, or another discriminator.",
                 )
 
 

@@ -163,6 +163,29 @@ class NeighboursConfig:
 
 
 @dataclass
+class ReconstructConfig:
+    """What ``ganrun reconstruct`` draws.
+
+    Args:
+        run: folder of a trained run.
+        count: images that are read and written again.
+        columns: images in a row.
+        step: checkpoint: the newest, the best or the one of a step.
+        weights: moving averages or the weights trained last.
+        output: file to write; ``None``: inside the run folder.
+        dataset: the images.
+    """
+
+    run: str
+    count: PositiveInt
+    columns: PositiveInt
+    step: Literal["last", "best"] | NonNegativeInt
+    weights: Literal["ema", "raw"]
+    output: str | None
+    dataset: Dataset | None
+
+
+@dataclass
 class InterpolateConfig:
     """What ``ganrun interpolate`` draws.
 
@@ -190,6 +213,21 @@ class InterpolateConfig:
 
 
 @dataclass
+class ReportConfig:
+    """What ``ganrun report`` compares.
+
+    Args:
+        folders: of runs or sweeps, or with such anywhere below them.
+        metric: tag of the metric that ranks; ``None``: the one that selects the best checkpoints.
+        output: folder to write into; ``None``: the folder itself; of several, one below ``outputs/reports``.
+    """
+
+    folders: list[str]
+    metric: str | None
+    output: str | None
+
+
+@dataclass
 class DemoConfig:
     """What ``ganrun demo`` shows.
 
@@ -200,3 +238,16 @@ class DemoConfig:
 
     name: Literal["dirac_gan", "parallel_lines", "transport"]
     output: str | None
+
+
+@dataclass
+class WatchConfig:
+    """What ``ganrun watch`` shows.
+
+    Args:
+        folder: of a sweep.
+        patience: seconds without a run that trains, after which it ends; ``None``: only when every run has ended.
+    """
+
+    folder: str
+    patience: Positive | None

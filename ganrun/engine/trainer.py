@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 
 from ganrun.core.errors import RunError
+from ganrun.core.modules import evaluation_mode
 from ganrun.core.types import Dataset, Moment, Move
 from ganrun.engine import distributed, precision, stages
 from ganrun.engine.player import OptimizerFactory, averaged, make_players
@@ -247,18 +248,6 @@ class Trainer:
 def cpu_state(game: Game) -> dict[str, Any]:
     """A game's state, copied to the CPU."""
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in game.state_dict().items()}
-
-
-@contextmanager
-def evaluation_mode(game: Game) -> Iterator[None]:
-    """Put every module of ``game`` into evaluation mode inside the block, then back as it was."""
-    modes = [(module, module.training) for module in game.modules()]
-    game.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def resolve_device(device: str) -> torch.device:

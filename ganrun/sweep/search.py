@@ -27,6 +27,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig
 
 from ganrun.core.errors import RunError
+from ganrun.engine.folder import RunFolder
 from ganrun.sweep.launcher import Planned
 from ganrun.sweep.ledger import Row
 from ganrun.sweep.naming import identity
@@ -109,6 +110,7 @@ class OptunaSweeper(RunSweeper):
                 seed=self.seed,
             )
             self.begun: dict[Path, list[Trial]] = {}
+            self.tried: set[str] = set()
             self.launch(self._runs(), self._tell_trials, self.batch)
         return self.ledger.rows()
 
@@ -173,21 +175,26 @@ class OptunaSweeper(RunSweeper):
             if not self.is_left(row):
                 self._tell(trial, row)
                 continue
+            if row.status != "waiting":
+                RunFolder(row.folder).write_status("waiting", row.step)  # what was said of an earlier try is wiped
             self.begun[row.folder] = [trial]
+            self.tried.add(row.name)
             reports = [f"sweep.trial={trial.number}"] if list(self.objectives) == ["score"] else []
             yield Planned(row, [*run.overrides, *reports])
 
     def _trials(self) -> Iterator[Trial]:
         """Those of earlier calls that have not ended, failed ones that are to be tried again, new ones."""
         trials = self.search.trials()
-        failed = [trial for trial in trials if trial.state.name == "FAIL"]
-        again = {trial.user_attrs.get("run"): trial.params for trial in failed} if self.settings.retry else {}
-        left = self.trials - len(trials) + (len(failed) if self.settings.retry else 0)
+        retried = [trial for trial in trials if self.settings.retry and trial.state.name == "FAIL"]
+        again = {trial.user_attrs.get("run"): trial.params for trial in retried}
+        left = self.trials - len(trials) + len(retried)
         log.info("search of %d trials, %d of them new: %s", self.trials, max(left, 0), self.ledger.folder)
         yield from self.search.pending()
         for params in islice(chain(again.values(), repeat(None)), max(left, 0)):
-            if self.settings.on_error == "stop" and any(row.failed for row in self.ledger.rows()):
-                return
+            if self.settings.on_error == "stop":
+                failed = {row.name for row in self.ledger.rows() if row.failed}
+                if failed & self.tried or (failed and not self.settings.retry):
+                    return
             yield self.search.ask(params)
 
     def _undisturbed(self, row: Row) -> Row:
@@ -197,14 +204,14 @@ class OptunaSweeper(RunSweeper):
             RunError: one does, and does not stop.
         """
         until = time.monotonic() + PATIENCE_SECONDS
-        while (row := self.ledger.look(row)).status == "running":
+        while (row := self.ledger.row(row)).status == "running":
             if time.monotonic() > until:
                 raise RunError(f"{row.folder} is in use: another process is training there. Wait for it, or stop it.")
             time.sleep(0.5)
         return row
 
     def _tell_trials(self, run: Planned) -> None:
-        row = self.ledger.look(run.row)
+        row = self.ledger.row(run.row)
         for trial in self.begun.pop(row.folder):
             self._tell(trial, row)
 

@@ -25,6 +25,7 @@ def needed(choice: str) -> list[str]:
     return {
         "evaluation=points": ["dataset=ring"],
         "loss=ebgan": ["model=ebgan"],
+        "loss=began": ["model=began"],
         "loss=matching_aware": ["model.conditional=true"],
         "model=ebgan_toy": ["dataset=ring"],
         "model=toy": ["dataset=ring"],
