@@ -47,7 +47,8 @@ class _Lock(JournalFileOpenLock):
         self.held = self.path.with_name(".study.lock").open("w")
         fcntl.flock(self.held, fcntl.LOCK_EX)
         with self.path.open("rb+") as file:
-            if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read())[1] != b"\n":
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+            if file.read() not in (b"", b"\n"):
                 file.truncate(self.path.read_bytes().rfind(b"\n") + 1)
         return True
 
@@ -155,7 +156,7 @@ class Search:
             load_if_exists=True,
         )
         kinds = {key: _kind(where) for key, where in space.items()}
-        self._same("objectives", directions, folder)
+        self._same("objectives", [f"{what}: {direction}" for what, direction in directions.items()], folder)
         self._same("searched", kinds, folder)
         self._same("fixed", sorted(fixed), folder)
         self.study.set_user_attr("pruner", pruner)

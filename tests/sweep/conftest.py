@@ -2,7 +2,6 @@
 
 import json
 import logging
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,30 +11,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from ganrun import cli
 from ganrun.config.paths import conf_folder, register_resolvers
 from ganrun.engine.folder import RunFolder
 from ganrun.sweep.launcher import LocalLauncher, Planned
 from ganrun.sweep.ledger import Ledger
 from ganrun.sweep.search import OptunaSweeper
-
-
-@pytest.fixture
-def ganrun(monkeypatch, tmp_path, capsys):
-    """``ganrun("loss=wgan")`` in this process and an empty folder: exit code and what was told."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # put back after the test, for the command sets it
-    handlers = logging.root.handlers[:]
-
-    def command(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["ganrun"])
-        code = cli.run(list(arguments))
-        return code, capsys.readouterr().err
-
-    yield command
-    for handler in set(logging.root.handlers) - set(handlers):
-        handler.close()
-    logging.root.handlers[:] = handlers
 
 
 class Stage:

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from optuna.distributions import FloatDistribution
 
 from ganrun.config import launch
+from ganrun.config.origin import Origin
 from ganrun.config.paths import conf_folder, register_resolvers
 from ganrun.config.validate import validate
 from ganrun.sweep.ledger import Ledger
@@ -52,7 +53,7 @@ def train(folder: Path, *overrides: str) -> float | None:
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         config = OmegaConf.to_container(compose("config", [*SMALL, *overrides]), resolve=True)
     validate(config)
-    return launch.train(config, folder)
+    return launch.train(config, folder, Origin())
 
 
 def test_a_hopeless_run_is_pruned_and_has_saved_everything(search, tmp_path):
