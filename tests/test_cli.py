@@ -54,7 +54,7 @@ def test_everything_wrong_is_told_at_once_and_nothing_is_started(ganrun, launch,
     )
     assert code == 1
     assert error.startswith("6 problems in the configuration; nothing was started.")
-    assert "loss=wgna: there is no such option. Did you mean wgan? Options: c_transform, ebgan" in error
+    assert "loss=wgna: there is no such option. Did you mean wgan? Options: began, c_transform, ebgan" in error
     assert "trainer.stepz: trainer has no 'stepz'. Did you mean steps?" in error
     assert "foo: the configuration has no 'foo'" in error
     assert "the configuration has no 'optimzer'. Did you mean optimizer?" in error
