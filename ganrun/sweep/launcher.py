@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing as mp
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from ganrun.core.errors import RunError
+from ganrun.engine.folder import RunFolder
 from ganrun.sweep.ledger import Row
 from ganrun.sweep.naming import key_of
 from ganrun.sweep.processes import Job, train_all
@@ -61,18 +63,51 @@ class LocalLauncher(Launcher):
             ended: called when a run has ended.
             monitor: kept up to date.
         """
-        shared = [*self._search_path(), *self.hydra.overrides.hydra]
-        mine = [o for o in shared if key_of(o) not in ("hydra.mode", "hydra.run.dir")]
         begun: dict[Path, Planned] = {}
 
         def jobs() -> Iterator[Job]:
             for run in runs:
                 begun[run.row.folder] = run
-                yield Job(run.row.folder, [*mine, *run.overrides])
+                yield Job(run.row.folder, command_line(self.hydra, run.overrides))
 
         train_all(jobs(), self.jobs, ENTRY, monitor.update, lambda job: ended(begun.pop(job.folder)))
 
-    def _search_path(self) -> list[str]:
-        """``--config-dir``, as it was typed for the sweep."""
-        sources = self.hydra.runtime.config_sources
-        return [part for s in sources if s.provider == "command-line" for part in ("--config-dir", s.path)]
+
+def train_for_another_launcher(hydra: DictConfig, folder: Path) -> float | None:
+    """Train one run of a sweep inside a job of a launcher that is not ours.
+
+    It has a process of its own there, too: a run that is killed, for want of memory or else, hurts neither the pool nor
+    the queue that its job belongs to.
+
+    Args:
+        hydra: Hydra's part of the job's configuration.
+        folder: the run folder.
+
+    Returns:
+        The best value of the selecting metric, for sweepers that are not ours either; ``None`` without one.
+
+    Raises:
+        RunError: the run failed or was stopped by the watchdog; with the reason that stands in its folder.
+    """
+    if mp.get_start_method(allow_none=True) == "loky":  # joblib's; no other process can be started by it
+        mp.set_start_method("forkserver", force=True)
+    job = Job(folder, command_line(hydra, hydra.overrides.task))
+    train_all([job], 1, ENTRY, look=lambda: None, ended=lambda job: None)
+    state = RunFolder(folder).state()
+    if state.get("reason"):
+        raise RunError(state["reason"])
+    best: float | None = state.get("best", {}).get("value")
+    return best
+
+
+def command_line(hydra: DictConfig, overrides: Iterable[str]) -> list[str]:
+    """What is typed to train one run of a sweep, after ``ganrun``.
+
+    Args:
+        hydra: Hydra's part of the sweep's configuration.
+        overrides: of the run, ``run=`` included.
+    """
+    searched = [s.path for s in hydra.runtime.config_sources if s.provider == "command-line"]
+    shared = [o for o in hydra.overrides.hydra if key_of(o) not in ("hydra.mode", "hydra.run.dir")]
+    to_the_log = "hydra.job_logging.root.handlers=[file]"  # what is said on the screen goes there, too
+    return [*(part for path in searched for part in ("--config-dir", path)), to_the_log, *shared, *overrides]

@@ -98,6 +98,10 @@ class Ledger:
         """How every run fares now, in the order of planning."""
         return [self._row(name, overrides) for name, overrides in self._planned()]
 
+    def now(self, row: Row) -> Row:
+        """How one run fares now."""
+        return self._row(row.name, row.overrides)
+
     def refresh(self) -> list[Row]:
         """:meth:`rows`, written to the file too."""
         with self._locked():

@@ -10,13 +10,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from multiprocessing import connection
+from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
 
 from ganrun.engine.folder import RunFolder
-from ganrun.engine.signals import stop_on_signals
+from ganrun.engine.signals import SIGNALS, stop_on_signals
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def train_all(
         SystemExit: stopped by SIGTERM, likewise.
     """
     context = mp.get_context("forkserver")
-    context.set_forkserver_preload(["ganrun.config.launch"])  # torch is imported once, not by every run
+    _start_server(context)
     threads = max(1, len(os.sched_getaffinity(0)) // parallel) if parallel > 1 else None
     running: dict[BaseProcess, tuple[Job, int]] = {}
 
@@ -64,20 +64,40 @@ def train_all(
 
     with stop_on_signals(ask_all) as stopped:
         waiting = iter(jobs)
-        while True:
-            while not stopped.signal and len(running) < parallel and (job := next(waiting, None)) is not None:
-                running |= _start(context, job, entry, threads)
-            if not running:
-                break
-            connection.wait([process.sentinel for process in running], LOOK_EVERY_SECONDS)
-            for process in [process for process in running if not process.is_alive()]:
-                job, said = running.pop(process)
+        try:
+            while True:
+                while not stopped.signal and len(running) < parallel and (job := next(waiting, None)) is not None:
+                    running |= _start(context, job, entry, threads)
+                    if stopped.signal:
+                        ask_all()  # it may have begun while the others were asked; asking twice at once is asking once
+                if not running:
+                    break
+                connection.wait([process.sentinel for process in running], LOOK_EVERY_SECONDS)
+                for process in [process for process in running if not process.is_alive()]:
+                    job, said = running.pop(process)
+                    process.join()
+                    if not stopped.signal:  # what was stopped before it could save is no failure
+                        _bury(job, process.exitcode, said)
+                    ended(job)
+                look()
+        except BaseException:
+            ask_all()
+            for process in running:
                 process.join()
-                _bury(job, process.exitcode, said)
-                ended(job)
-            look()
+            raise
     if stopped.signal:
         stopped.raise_for_caller()
+
+
+def _start_server(context: mp.context.ForkServerContext) -> None:
+    """Start the process that forks runs; no signal of a whole job ends it, so that its runs can save."""
+    context.set_forkserver_preload(["ganrun.config.launch"])  # torch is imported once, not by every run
+    resource_tracker.ensure_running()  # it would unblock signals
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(
@@ -85,7 +105,8 @@ def _start(
 ) -> dict[BaseProcess, tuple[Job, int]]:
     job.folder.mkdir(parents=True, exist_ok=True)
     output = _log_of(job)
-    process = context.Process(target=_run, args=(entry, job.arguments, output, threads), name=job.folder.name)
+    arguments = (entry, job.arguments, output, threads, dict(os.environ))
+    process = context.Process(target=_run, args=arguments, name=job.folder.name)
     process.start()
     return {process: (job, output.stat().st_size if output.exists() else 0)}
 
@@ -94,9 +115,14 @@ def _log_of(job: Job) -> Path:
     return job.folder / "run.log"
 
 
-def _run(entry: str, arguments: list[str], output: Path, threads: int | None) -> None:
+def _run(
+    entry: str, arguments: list[str], output: Path, threads: int | None, environment: dict[str, str]
+) -> None:
     """The process of one run: what it prints goes to its log; it stops, saved, when its parent is gone."""
     os.setpgrp()  # a terminal's Ctrl-C reaches the parent only, which asks every run once
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # blocked in the server; what has come meanwhile comes now
+    os.environ.clear()  # the server has that of its own beginning
+    os.environ.update(environment)
     with output.open("a") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())

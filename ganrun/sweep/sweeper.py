@@ -43,6 +43,10 @@ class SweepError(GanrunError):
     """Some runs of a sweep did not end well."""
 
 
+class LauncherError(GanrunError):
+    """A launcher of another package gave up; its runs may have ended, or still be trained."""
+
+
 class GridSweeper(Sweeper):
     """All combinations of the swept values; what has ended is not trained again.
 
@@ -73,12 +77,15 @@ class GridSweeper(Sweeper):
         """
         typed = [*(f"{key}={values}" for key, values in self.params.items()), *arguments]
         overrides = OverridesParser.create(config_loader=self.context.config_loader).parse_overrides(typed)
+        trouble = None
         with _logged(self.ledger.folder / "sweep.log"):
             try:
                 rows = self.train_all(overrides)
+            except LauncherError as error:
+                trouble, rows = error, self.ledger.rows()
             finally:
                 self.ledger.refresh()
-            _tell_end(self.ledger, rows)
+            _tell_end(self.ledger, rows, trouble)
 
     def train_all(self, overrides: list[Override]) -> list[Row]:
         """Plan the runs and train them; their rows at the end."""
@@ -86,7 +93,7 @@ class GridSweeper(Sweeper):
         planned = self.plan(jobs, [override.key_or_group for override in overrides if override.is_sweep_override()])
         left = [run for run in planned if self._is_left(run.row)]
         _tell_beginning(self.ledger, planned, left)
-        self.launch(left, ended=lambda run: None)
+        self.launch(self._untouched(left), ended=lambda run: None)
         names = {run.row.name for run in planned}
         return [row for row in self.ledger.rows() if row.name in names]
 
@@ -108,6 +115,9 @@ class GridSweeper(Sweeper):
             runs: asked for the next one when there is room for it, where the launcher can.
             ended: called when a run has ended; what came of it stands in its folder.
             batch: how many at a time are handed to a launcher that waits for all of them; ``None``: all.
+
+        Raises:
+            LauncherError: the launcher of another package gave up.
         """
         with Monitor(self.ledger) as monitor:
             if isinstance(self.launcher, LocalLauncher):
@@ -115,11 +125,20 @@ class GridSweeper(Sweeper):
                 return
             waiting, begun = iter(runs), 0
             while some := list(islice(waiting, batch)):
-                with monitor.watch():
+                with monitor.watch(), _told_in_a_sentence(self.launcher):
                     self.launcher.launch([run.overrides for run in some], initial_job_idx=begun)
                 begun += len(some)
                 for run in some:
                     ended(run)
+
+    def _untouched(self, runs: Iterable[Planned]) -> Iterator[Planned]:
+        """Those that may begin when they are asked for: no other sweep has done so, and no failure holds them back."""
+        for run in runs:
+            if self.settings.on_error == "stop" and any(row.failed for row in self.ledger.rows()):
+                return
+            row = self.ledger.now(run.row)
+            if row.status != "running" and not row.ended:
+                yield run
 
     def _is_left(self, row: Row) -> bool:
         """Whether a run is to be trained; one that is tried again is given a clean start."""
@@ -128,6 +147,18 @@ class GridSweeper(Sweeper):
         if row.status != "waiting":
             RunFolder(row.folder).write_status("waiting", row.step)
         return True
+
+
+@contextmanager
+def _told_in_a_sentence(launcher: Launcher) -> Iterator[None]:
+    """Give what a launcher of another package raises as its last line, which says most."""
+    try:
+        yield
+    except Exception as error:
+        log.debug("the launcher's error", exc_info=True)
+        lines = [line.strip(" -") for line in str(error).splitlines() if line.strip(" -")]
+        gist = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        raise LauncherError(f"{type(launcher).__name__} gave up ({gist}).") from error
 
 
 @contextmanager
@@ -153,19 +184,31 @@ def _tell_beginning(ledger: Ledger, planned: Sequence[Planned], left: Sequence[P
         log.info("%d %s: %s", count, status, KEPT[status])
 
 
-def _tell_end(ledger: Ledger, rows: Sequence[Row]) -> None:
+def _tell_end(ledger: Ledger, rows: Sequence[Row], trouble: LauncherError | None) -> None:
     """Say what came of a sweep.
+
+    Args:
+        ledger: of the sweep.
+        rows: its runs, as they are at the end.
+        trouble: of the launcher.
 
     Raises:
         SweepError: some runs did not end well.
     """
     good = [row for row in rows if row.status in ("finished", "pruned")]
-    bad = [row for row in rows if row.failed or row.status == "interrupted"]
-    end = f"{len(good)} of {len(rows)} runs are finished. Compare them: ganrun report {ledger.folder}"
-    if not bad:
-        log.info(end)
-        return
-    told = [f"{row.folder} ({row.status})\n    " + row.reason.replace("\n", "\n    ") for row in bad]
-    head = "1 run of the sweep failed" if len(bad) == 1 else f"{len(bad)} runs of the sweep failed"
-    remedy = "Train them again, from where they were, by the same command with sweep.retry=true."
-    raise SweepError("\n".join([f"{head}:", *told, remedy, end]))
+    bad = [row for row in rows if row.failed]
+    left = Counter(row.status for row in rows if not row.ended and row.status != "running")
+    told = [str(trouble)] if trouble else []
+    if bad:
+        told.append("1 run of the sweep failed:" if len(bad) == 1 else f"{len(bad)} runs of the sweep failed:")
+        told += [f"{row.folder} ({row.status})\n    " + row.reason.replace("\n", "\n    ") for row in bad]
+        told.append("Train them again, from where they were, by the same command with sweep.retry=true.")
+    if left:
+        counts = ", ".join(f"{count} {status}" for status, count in left.items())
+        told.append(f"Not finished: {counts}. The same command goes on with them.")
+    running = sum(row.status == "running" for row in rows)
+    elsewhere = f" {running} running in other processes." if running else ""
+    end = f"{len(good)} of {len(rows)} runs are finished.{elsewhere} Compare them: ganrun report {ledger.folder}"
+    if told:
+        raise SweepError("\n".join([*told, end]))
+    log.info(end)
