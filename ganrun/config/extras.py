@@ -23,7 +23,9 @@ def find_missing(group: str, option: object) -> Problem | None:
     extra, module = EXTRAS.get(group, {}).get(str(option), ("", ""))
     if not module or find_spec(module):
         return None
-    return Problem(f"{group}={option}", "it belongs to a package that is not installed", f"pip install 'ganrun[{extra}]'")
+    return Problem(
+        f"{group}={option}", "it belongs to a package that is not installed", f"pip install 'ganrun[{extra}]'"
+    )
 
 
 def ignore_schema_warnings() -> None:

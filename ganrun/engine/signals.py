@@ -28,8 +28,8 @@ class StopRequest:
     def raise_for_caller(self) -> None:
         """End the program as the signal would have: exit code 130 for Ctrl-C, 143 for SIGTERM.
 
-        To be called after the block of :func:`stop_on_signals`. Who listened to a warning before the block hears it now:
-        submitit has the job queued again.
+        To be called after the block of :func:`stop_on_signals`. Who listened to a warning before the block hears it
+        now: submitit has the job queued again.
         """
         if self.signal == signal.SIGINT:
             raise KeyboardInterrupt

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing as mp
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from hydra.conf import HydraConf
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -16,7 +22,7 @@ from ganrun.core.errors import RunError
 from ganrun.engine.folder import RunFolder
 from ganrun.sweep.ledger import Row
 from ganrun.sweep.naming import key_of
-from ganrun.sweep.processes import Job, train_all
+from ganrun.sweep.processes import LOOK_EVERY_SECONDS, Job, train_all
 from ganrun.sweep.table import Monitor
 
 ENTRY = "ganrun.cli:run"
@@ -49,7 +55,7 @@ class LocalLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before anything is launched."""
-        self.hydra = config.hydra
+        self.hydra: HydraConf = config.hydra
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Hydra's way, for sweepers that know nothing of folders."""
@@ -73,7 +79,7 @@ class LocalLauncher(Launcher):
         train_all(jobs(), self.jobs, ENTRY, monitor.update, lambda job: ended(begun.pop(job.folder)))
 
 
-def train_for_another_launcher(hydra: DictConfig, folder: Path) -> float | None:
+def train_for_another_launcher(hydra: HydraConf, folder: Path) -> float | None:
     """Train one run of a sweep inside a job of a launcher that is not ours.
 
     It has a process of its own there, too: a run that is killed, for want of memory or else, hurts neither the pool nor
@@ -91,6 +97,7 @@ def train_for_another_launcher(hydra: DictConfig, folder: Path) -> float | None:
     """
     if mp.get_start_method(allow_none=True) == "loky":  # joblib's; no other process can be started by it
         mp.set_start_method("forkserver", force=True)
+    _stop_without_parent()
     job = Job(folder, command_line(hydra, hydra.overrides.task))
     train_all([job], 1, ENTRY, look=lambda: None, ended=lambda job: None)
     state = RunFolder(folder).state()
@@ -100,7 +107,20 @@ def train_for_another_launcher(hydra: DictConfig, folder: Path) -> float | None:
     return best
 
 
-def command_line(hydra: DictConfig, overrides: Iterable[str]) -> list[str]:
+@cache
+def _stop_without_parent() -> None:
+    """Ask this process to stop when the one that started it is gone; joblib's workers would go on without a sweep."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOK_EVERY_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def command_line(hydra: HydraConf, overrides: Iterable[str]) -> list[str]:
     """What is typed to train one run of a sweep, after ``ganrun``.
 
     Args:

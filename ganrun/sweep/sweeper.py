@@ -83,6 +83,9 @@ class GridSweeper(Sweeper):
                 rows = self.train_all(overrides)
             except LauncherError as error:
                 trouble, rows = error, self.ledger.rows()
+            except (KeyboardInterrupt, SystemExit):
+                log.warning("the sweep was stopped; the same command goes on with it")
+                raise
             finally:
                 self.ledger.refresh()
             _tell_end(self.ledger, rows, trouble)
