@@ -21,10 +21,10 @@ from omegaconf.errors import OmegaConfBaseException
 from ganrun import __version__
 from ganrun.config.extras import ignore_schema_warnings
 from ganrun.config.paths import conf_folder, register_resolvers
-from ganrun.config.preflight import one_line, preflight
+from ganrun.config.preflight import one_line, preflight, quoted, with_positional
 from ganrun.config.resume import resolve
 from ganrun.config.runs import with_saved
-from ganrun.config.sweeps import is_held_back, with_sweep_folder
+from ganrun.config.sweeps import gpus_for, is_held_back, with_sweep_folder
 from ganrun.config.validate import plain, validate
 from ganrun.config.words import did_you_mean, listing, sentences
 from ganrun.core.errors import GanrunError, RunError
@@ -53,9 +53,10 @@ def train(config: DictConfig) -> float | None:
         if is_held_back(final["sweep"]):
             log.warning("not started: another run of the sweep has failed, and sweep.on_error=stop")
             return None
-        from ganrun.config import launch  # imports torch
+        with gpus_for(final):
+            from ganrun.config import launch  # imports torch
 
-        return launch.train(final, folder)
+            return launch.train(final, folder)
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="sample")
@@ -99,6 +100,15 @@ def interpolate(config: DictConfig) -> None:
         draw(plain(config))
 
 
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="report")
+def report(config: DictConfig) -> None:
+    """Compare runs."""
+    with _told_errors():
+        from ganrun.config.report import report as compare  # imports scipy
+
+        compare(plain(config))
+
+
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="demo")
 def demo(config: DictConfig) -> None:
     """Play a small game whose truth is known."""
@@ -106,6 +116,16 @@ def demo(config: DictConfig) -> None:
         from ganrun.config.demo import demo as play  # imports torch
 
         play(plain(config))
+
+
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="watch")
+def watch(config: DictConfig) -> None:
+    """Show how a sweep that runs elsewhere fares."""
+    with _told_errors():
+        from ganrun.sweep.table import watch as show
+
+        settings = plain(config)
+        show(Path(settings["folder"]), settings["patience"])
 
 
 @contextlib.contextmanager
@@ -139,12 +159,14 @@ class Verb(NamedTuple):
         config: name of its primary configuration.
         schema: class of :mod:`ganrun.config.schema`.
         saved: groups that start from what the named run was trained with.
+        positional: key that words without an equal sign, and paths, are collected under.
     """
 
     app: Callable[[], Any]
     config: str
     schema: str
     saved: tuple[str, ...] = ()
+    positional: str | None = None
 
 
 VERBS = {
@@ -153,7 +175,9 @@ VERBS = {
     "evaluate": Verb(evaluate, "evaluate", "EvaluateConfig", ("evaluation", "dataset")),
     "neighbours": Verb(neighbours, "neighbours", "NeighboursConfig", ("evaluation", "dataset")),
     "interpolate": Verb(interpolate, "interpolate", "InterpolateConfig"),
+    "report": Verb(report, "report", "ReportConfig", positional="folders"),
     "demo": Verb(demo, "demo", "DemoConfig"),
+    "watch": Verb(watch, "watch", "WatchConfig"),
 }
 
 
@@ -188,8 +212,9 @@ def _dispatch(arguments: list[str]) -> None:
     if "--version" in rest:
         sys.stdout.write(f"ganrun {__version__}\n")
         return
-    rest = [_quote_path(argument) for argument in rest]
     verb = VERBS[name]
+    rest = with_positional(rest, verb.positional) if verb.positional else rest
+    rest = [_quote_path(argument) for argument in rest]
     _refuse_shared_clock(rest)
     rest = with_saved(rest, verb.saved) if verb.saved else rest
     preflight(rest, verb.config, verb.schema)
@@ -220,13 +245,10 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
 def _quote_path(argument: str) -> str:
     """A path with quotes around it: folders of sweeps have commas and equal signs in their names."""
     key, _, value = argument.partition("=")
-    if (
-        key not in ("run", "runs", "generated", "sweep.folder")
-        or value in ("", "null")
-        or value.startswith(("'", '"', "["))
-    ):
+    is_path = key in ("run", "runs", "generated", "output", "folder", "sweep.folder")
+    if not is_path or value in ("", "null") or value.startswith(("'", '"', "[")):
         return argument
-    return f"{key}='" + value.replace("'", "\\'") + "'"
+    return f"{key}={quoted(value)}"
 
 
 def _refuse_shared_clock(arguments: list[str]) -> None:

@@ -1,6 +1,5 @@
 """The command line: what is told, what is started, with which exit code."""
 
-import logging
 import os
 import subprocess
 import sys
@@ -15,27 +14,6 @@ from ganrun import config as config_package
 from ganrun.core.errors import DataError
 from ganrun.engine.folder import RunFolder
 from ganrun.sweep.ledger import Ledger
-
-
-@pytest.fixture
-def ganrun(monkeypatch, tmp_path, capsys):
-    """``ganrun("loss=wgan")`` in this process and an empty folder: exit code, standard output and error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # put back after the test, for the command sets it
-    handlers = logging.root.handlers[:]
-
-    def command(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ganrun"])
-        try:
-            code = cli.run(list(arguments))
-        except SystemExit as leaving:
-            code = leaving.code or 0
-        return code, *capsys.readouterr()
-
-    yield command
-    for handler in set(logging.root.handlers) - set(handlers):
-        handler.close()
-    logging.root.handlers[:] = handlers
 
 
 @pytest.fixture
@@ -314,6 +292,20 @@ def test_sample_gets_its_settings(ganrun, launch, tmp_path):
     (settings,) = launch.calls
     expected = {"run": "here", "count": 4, "truncation": 0.7, "files": "grid", "step": "best", "output": None}
     assert expected.items() <= settings.items()
+
+
+def test_watch_shows_a_sweep_until_it_has_ended(ganrun, tmp_path):
+    ledger = Ledger(tmp_path / "loss=wgan,seed")  # needs no quotes
+    for number, row in enumerate(ledger.add([["loss=wgan", "seed=0"], ["loss=wgan", "seed=1"]], ["seed"])):
+        RunFolder(row.folder).write_status(("finished", "failed")[number], 100)
+    code, _, error = ganrun("watch", f"folder={ledger.folder}")
+    assert code == 0
+    assert error.startswith(f"{ledger.folder}: 1 failed, 1 finished, elapsed ")
+    assert ganrun("watch", "folder=nowhere")[::2] == (
+        1,
+        "nowhere holds no sweep. Give folder=PATH the folder of one.\n",
+    )
+    assert "patience: must be a number above 0" in ganrun("watch", "folder=nowhere", "patience=0")[2]
 
 
 def test_ranks_started_from_outside_must_name_the_folder(ganrun, launch, monkeypatch):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import subprocess
@@ -27,27 +26,6 @@ from ganrun.metrics.base import quantise
 LEARN = "optimizer.generator.lr=0.03"  # four steps shall change something
 DIGITS = ["dataset=digits", LEARN, "trainer.batch_size=8", "trainer.steps=4", *QUIET]
 CHEAP = ["evaluation=quick", "evaluation.samples=120", "evaluation.features.classifier.epochs=1"]
-
-
-@pytest.fixture
-def ganrun(monkeypatch, tmp_path, capsys):
-    """``ganrun("evaluate", "run=x")`` in this process and an empty folder: exit code, standard output and error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    handlers = logging.root.handlers[:]
-
-    def command(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ganrun"])
-        try:
-            code = cli.run(list(arguments))
-        except SystemExit as leaving:
-            code = leaving.code or 0
-        return code, *capsys.readouterr()
-
-    yield command
-    for handler in set(logging.root.handlers) - set(handlers):
-        handler.close()
-    logging.root.handlers[:] = handlers
 
 
 def train(folder: Path, *overrides: str) -> Path:
@@ -82,11 +60,14 @@ def test_a_finished_run_gets_the_scores_of_its_training(ganrun, tmp_path):
     }
     before = entries(tmp_path / "run" / "evaluation.json")  # training remembers its scores there, too
     assert [entry["scores"] for entry in before] == [logged[2], logged[4]]
+    better = {"fid_classifier": True, "inception_score_classifier": False}
+    assert [entry["lower_is_better"] for entry in before] == [better, better]
     for step in ("last", "best"):
         code, shown, error = ganrun("evaluate", "run=run", f"step={step}")
         assert code == 0, error
         entry = entries(tmp_path / "run" / "evaluation.json")[-1]
         assert entry["scores"] == logged[entry["step"]]
+        assert entry["lower_is_better"] == better
         assert f"run step {entry['step']}" in shown
     assert len(entries(tmp_path / "run" / "evaluation.json")) == 2
     assert logged[2] != logged[4]

@@ -16,6 +16,7 @@ from ganrun.config.build import build
 from ganrun.config.launch import split_of
 from ganrun.config.load import load_data, load_game, truncate_latent
 from ganrun.config.paths import OUTPUTS, conf_folder
+from ganrun.config.preflight import quoted
 from ganrun.config.runs import check_verb, find_runs, offer_saved, typed_values
 from ganrun.config.validate import plain
 from ganrun.config.words import listing
@@ -94,8 +95,7 @@ def settings_for(run: Path, overrides: list[str]) -> dict[str, Any]:
     """
     offer_saved(run, ("evaluation", "dataset"), typed_values(overrides))
     mine = [override for override in overrides if not override.startswith("runs=")]
-    quoted = str(run).replace("'", "\\'")
-    settings = plain(compose("evaluate", [*mine, f"run='{quoted}'"]))
+    settings = plain(compose("evaluate", [*mine, f"run={quoted(str(run))}"]))
     if problems := check_verb(settings, "EvaluateConfig"):
         raise ConfigError(problems)
     return settings
@@ -180,4 +180,4 @@ def _entry(
     scores = evaluation.run(generate, space)
     if not scores:
         raise RunError(f"{subject}: no score could be had; why is said above.")
-    return Entry(subject, step, evaluation.stamp(), scores)
+    return Entry(subject, step, evaluation.stamp(), scores, evaluation.directions())

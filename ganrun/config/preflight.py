@@ -77,6 +77,30 @@ def preflight(arguments: list[str], config_name: str, schema: str) -> None:
         raise ConfigError(list(dict.fromkeys(problems)))
 
 
+def with_positional(arguments: list[str], key: str) -> list[str]:
+    """A command line with its paths collected into one list; folders of sweeps have equal signs in their names.
+
+    Args:
+        arguments: the command line without the program's name and verb.
+        key: of the list.
+    """
+
+    def is_path(word: str) -> bool:
+        head, equals, _ = word.partition("=")
+        return not equals or ("/" in head and not head.startswith("hydra/")) or Path(word).exists()
+
+    paths = [word for word in get_args(arguments).overrides if is_path(word)]
+    if not paths:
+        return arguments
+    return [*(word for word in arguments if word not in paths), f"{key}=[{','.join(map(quoted, paths))}]"]
+
+
+def quoted(text: str) -> str:
+    """``text`` as a value that Hydra takes literally."""
+    escaped = text.replace("'", "\\'")
+    return f"'{escaped}'"
+
+
 def _search_path(options: Namespace, overrides: list[Override]) -> list[str]:
     """Overrides that say where else to look for configuration files; ``--config-dir`` becomes one of them."""
     typed = [str(override.input_line) for override in overrides if override.key_or_group == "hydra.searchpath"]

@@ -188,6 +188,21 @@ class InterpolateConfig:
 
 
 @dataclass
+class ReportConfig:
+    """What ``ganrun report`` compares.
+
+    Args:
+        folders: of runs or sweeps, or with such anywhere below them.
+        metric: tag of the metric that ranks; ``None``: the one that selects the best checkpoints.
+        output: folder to write into; ``None``: the folder itself; of several, one below ``outputs/reports``.
+    """
+
+    folders: list[str]
+    metric: str | None
+    output: str | None
+
+
+@dataclass
 class DemoConfig:
     """What ``ganrun demo`` shows.
 
@@ -198,3 +213,16 @@ class DemoConfig:
 
     name: Literal["dirac_gan", "parallel_lines", "transport"]
     output: str | None
+
+
+@dataclass
+class WatchConfig:
+    """What ``ganrun watch`` shows.
+
+    Args:
+        folder: of a sweep.
+        patience: seconds without a run that trains, after which it ends; ``None``: only when every run has ended.
+    """
+
+    folder: str
+    patience: Positive | None

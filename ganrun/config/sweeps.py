@@ -1,7 +1,8 @@
-"""What is typed for a sweep: where its folder is, and when its runs do not start."""
+"""What a sweep asks of its command line and of its runs: a folder, GPUs, and when they do not start."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
 from ganrun.config.paths import OUTPUTS
+from ganrun.sweep.leases import leased
 from ganrun.sweep.ledger import Ledger
 from ganrun.sweep.naming import path_safe, sweep_name
 
@@ -38,12 +40,26 @@ def with_sweep_folder(arguments: list[str]) -> list[str]:
     return [*arguments, f"sweep.folder='{OUTPUTS}/sweeps/{label}'"]
 
 
+def gpus_for(config: dict[str, Any]) -> AbstractContextManager[object]:
+    """What a run of a sweep enters before CUDA is touched: it waits there for GPUs of its own.
+
+    Args:
+        config: final configuration of the run.
+    """
+    trainer, sweep = config["trainer"], config["sweep"]
+    if sweep["folder"] is None or trainer["device"] == "cpu":
+        return nullcontext()
+    return leased(trainer["devices"], sweep["jobs_per_gpu"])
+
+
 def is_held_back(settings: dict[str, Any]) -> bool:
     """Whether a run of a sweep may not start because another one has failed.
+
+    Where failures are retried, only the sweep itself knows the old ones from the new ones.
 
     Args:
         settings: the section ``sweep`` of its configuration.
     """
-    if settings["folder"] is None or settings["on_error"] == "continue":
+    if settings["folder"] is None or settings["on_error"] == "continue" or settings["retry"]:
         return False
     return any(row.failed for row in Ledger(Path(settings["folder"])).rows())

@@ -81,7 +81,8 @@ class Evaluator:
         with trainer.sampling("evaluation"):
             scores = self.evaluation.run(generator_of(trainer.game), trainer.game.latent_space())
         if scores:
-            self._keep(Entry(str(self.logbook.folder.path), trainer.step, self.evaluation.stamp(), scores))
+            path, of = str(self.logbook.folder.path), self.evaluation
+            self._keep(Entry(path, trainer.step, of.stamp(), scores, of.directions()))
         return scores
 
     def _keep(self, entry: Entry) -> None:

@@ -113,15 +113,23 @@ class RunFolder:
         write_text(self.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
 
     def write_environment(self, facts: Facts, device: str) -> None:
-        """Record versions, hardware, code and data."""
+        """Record versions, hardware, code and data; the command beside those of earlier sessions."""
         environment = versions() | {
             "device": device,
             "platform": platform.platform(),
-            "command": sys.argv,
+            "commands": [*self.commands(), sys.argv],
             "git": git_state(),
             "data": {"description": facts.description, "fingerprint": facts.fingerprint, "count": list(facts.count)},
         }
         write_text(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
+
+    def commands(self) -> list[list[str]]:
+        """Command lines of all sessions, oldest first."""
+        try:
+            commands: list[list[str]] = json.loads((self.path / "environment.json").read_text())["commands"]
+        except (OSError, ValueError, KeyError):
+            return []
+        return commands
 
 
 def _try_lock(file: IO[str], attempts: int) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import re
+import resource
+import sys
 import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
@@ -211,9 +213,7 @@ class Logbook:
             "speed/images_per_second": (trainer.stream.images_seen - self._tick_images) / elapsed,
             "speed/images_seen": float(trainer.stream.images_seen),
         }
-        if trainer.device.type == "cuda":
-            speed["speed/peak_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
-        return speed | shares
+        return speed | {"speed/peak_memory_gib": peak_memory_gib(trainer.device)} | shares
 
     def _show(self, trainer: Trainer) -> None:
         if self._bar is None:
@@ -243,6 +243,14 @@ class Logbook:
         from omegaconf import OmegaConf
 
         return OmegaConf.to_yaml(OmegaConf.create(self.config))
+
+
+def peak_memory_gib(device: torch.device) -> float:
+    """Most memory that this process has held so far: of tensors on a GPU; on a CPU, of everything."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    unit = 1 if sys.platform == "darwin" else 2**10  # bytes of ``ru_maxrss``
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 def _step_of_line(line: str) -> float:

@@ -253,6 +253,10 @@ class Evaluation:
         extractor = self._extractor if self.metrics[name].on_features else None
         return f"{name}{part}_{extractor.name}" if extractor and extractor.name else f"{name}{part}"
 
+    def directions(self) -> dict[str, bool]:
+        """Tag -> whether lower scores are better."""
+        return {self.tag(name): metric.lower_is_better for name, metric in self.metrics.items()}
+
     def stamp(self) -> Stamp:
         """The protocol of this evaluation's scores; loads the extractor if a metric needs it."""
         self.prepare()

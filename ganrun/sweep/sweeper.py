@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,10 +34,13 @@ KEPT = {
     "finished": "not trained again",
     "pruned": "not trained again",
     "failed": "left as they are; sweep.retry=true trains them again",
-    "stopped": "by the watchdog, left as they are; sweep.retry=true goes on with them",
-    "running": "another process is training them",
+    "stopped": "they go on, unless the watchdog stopped them",
+    "interrupted": "they go on from their last checkpoint",
+    "running": "other processes are training them",
 }
-"""What is said of runs that are not trained now."""
+"""What is said of runs that have begun before."""
+LOOK_EVERY_SECONDS = 1.0
+"""How often runs that other processes train are looked at."""
 
 
 class SweepError(GanrunError):
@@ -94,11 +98,23 @@ class GridSweeper(Sweeper):
         """Plan the runs and train them; their rows at the end."""
         [jobs] = BasicSweeper.split_arguments(overrides, None)
         planned = self.plan(jobs, [override.key_or_group for override in overrides if override.is_sweep_override()])
-        left = [run for run in planned if self._is_left(run.row)]
-        _tell_beginning(self.ledger, planned, left)
-        self.launch(self._untouched(left), ended=lambda run: None)
-        names = {run.row.name for run in planned}
-        return [row for row in self.ledger.rows() if row.name in names]
+        _tell_beginning(self.ledger, planned, self.settings.retry)
+        tried: set[str] = set()
+        waits = False
+        while True:
+            rows = [self.ledger.row(run.row) for run in planned]
+            left = [run for run, row in zip(planned, rows, strict=True) if row.name not in tried and self._is_left(row)]
+            busy = [row for row in rows if row.status == "running"]
+            if left:
+                self.launch(self._prepared(left), ended=lambda run: None)
+                tried |= {run.row.name for run in left if self.ledger.row(run.row).status != "running"}
+            elif busy:
+                if not waits:
+                    log.info("waiting for %d runs that other processes train", len(busy))
+                waits = True
+                time.sleep(LOOK_EVERY_SECONDS)
+            else:
+                return rows
 
     def plan(self, jobs: Sequence[Sequence[str]], swept: Iterable[str]) -> list[Planned]:
         """Enter jobs into the ledger.
@@ -134,22 +150,24 @@ class GridSweeper(Sweeper):
                 for run in some:
                     ended(run)
 
-    def _untouched(self, runs: Iterable[Planned]) -> Iterator[Planned]:
-        """Those that may begin when they are asked for: no other sweep has done so, and no failure holds them back."""
-        for run in runs:
-            if self.settings.on_error == "stop" and any(row.failed for row in self.ledger.rows()):
-                return
-            row = self.ledger.now(run.row)
-            if row.status != "running" and not row.ended:
-                yield run
-
     def _is_left(self, row: Row) -> bool:
-        """Whether a run is to be trained; one that is tried again is given a clean start."""
-        if row.status == "running" or (row.ended and not (self.settings.retry and row.failed)):
-            return False
-        if row.status != "waiting":
-            RunFolder(row.folder).write_status("waiting", row.step)
-        return True
+        return row.status != "running" and (not row.ended or (self.settings.retry and row.failed))
+
+    def _prepared(self, runs: Iterable[Planned]) -> Iterator[Planned]:
+        """Runs that are still left when their turn comes; what was said of an earlier try is wiped."""
+        begun: set[str] = set()
+        for run in runs:
+            failed = (
+                {row.name for row in self.ledger.rows() if row.failed} if self.settings.on_error == "stop" else set()
+            )
+            if failed & begun or (failed and not self.settings.retry):
+                return
+            begun.add(run.row.name)
+            row = self.ledger.row(run.row)
+            if self._is_left(row):
+                if row.status != "waiting":
+                    RunFolder(row.folder).write_status("waiting", row.step)
+                yield run
 
 
 @contextmanager
@@ -180,11 +198,11 @@ def _logged(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _tell_beginning(ledger: Ledger, planned: Sequence[Planned], left: Sequence[Planned]) -> None:
+def _tell_beginning(ledger: Ledger, planned: Sequence[Planned], retry: bool) -> None:
     log.info("sweep of %d runs: %s", len(planned), ledger.folder)
-    kept = Counter(run.row.status for run in planned) - Counter(run.row.status for run in left)
-    for status, count in kept.items():
-        log.info("%d %s: %s", count, status, KEPT[status])
+    for status, count in Counter(run.row.status for run in planned if not (retry and run.row.failed)).items():
+        if status in KEPT:
+            log.info("%d %s: %s", count, status, KEPT[status])
 
 
 def _tell_end(ledger: Ledger, rows: Sequence[Row], trouble: LauncherError | None) -> None:

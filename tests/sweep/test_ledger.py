@@ -79,9 +79,7 @@ def test_runs_are_added_once_and_keep_their_names(ledger):
 def test_what_is_no_ledger_is_not_overwritten(ledger):
     ledger.folder.mkdir()
     ledger.path.write_text("my,own,table\n1,2,3\n")
-    with pytest.raises(
-        RunError, match=r"ledger.csv is no ledger of a sweep. Choose another folder with sweep.folder=PATH"
-    ):
+    with pytest.raises(RunError, match=r"is no ledger of a sweep. Choose another folder with sweep.folder=PATH"):
         ledger.add(JOBS, [])
     assert ledger.path.read_text() == "my,own,table\n1,2,3\n"
 
