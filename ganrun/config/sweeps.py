@@ -37,7 +37,8 @@ def with_sweep_folder(arguments: list[str]) -> list[str]:
     else:
         swept = [override.key_or_group for override in overrides if override.is_sweep_override()]
         label = sweep_name(options.overrides, swept)
-    return [*arguments, f"sweep.folder='{OUTPUTS}/sweeps/{label}'"]
+    beside = arguments.index(options.overrides[-1]) + 1 if options.overrides else len(arguments)
+    return [*arguments[:beside], f"sweep.folder='{OUTPUTS}/sweeps/{label}'", *arguments[beside:]]  # options may follow
 
 
 def gpus_for(config: dict[str, Any]) -> AbstractContextManager[object]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ganrun.sweep.ledger import Ledger
@@ -24,24 +24,39 @@ RING = [
 """The fastest training there is."""
 
 
+def wait_until(condition: Callable[[], object], alive: Callable[[], bool] = lambda: True) -> None:
+    """Wait for something to happen.
+
+    Args:
+        condition: what is waited for.
+        alive: whether it still can happen.
+    """
+    end = time.monotonic() + 240
+    while not condition():
+        assert alive(), "its process has ended"
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
 class Command:
     """A sweep that is being trained.
 
     Args:
         folder: of the sweep.
         arguments: what is typed.
+        options: what is typed before it.
         environment: further variables.
     """
 
-    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, options: Sequence[str] = (), **environment: str) -> None:
         self.folder = folder
         self.mark = f"GANRUN_TEST={uuid.uuid4()}"
         name, _, value = self.mark.partition("=")
-        path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+        path = os.pathsep.join([str(Path(__file__).parents[2]), environment.pop("PYTHONPATH", "")])
         self.screen = folder.parent / f"{folder.name}.printed"
         with self.screen.open("w") as screen:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ganrun", "-m", *RING, *arguments, f"sweep.folder={folder}"],
+                [sys.executable, "-m", "ganrun", "-m", *options, *RING, *arguments, f"sweep.folder={folder}"],
                 env=os.environ | {name: value, "OMP_NUM_THREADS": "1", "PYTHONPATH": path} | environment,
                 cwd=folder.parent,
                 start_new_session=True,
@@ -60,15 +75,19 @@ class Command:
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait for something to happen while the sweep goes on."""
-        end = time.monotonic() + 240
-        while not condition():
-            assert self.process.poll() is None, self.printed()
-            assert time.monotonic() < end, self.printed()
-            time.sleep(0.05)
+        try:
+            wait_until(condition, alive=lambda: self.process.poll() is None)
+        except AssertionError as error:
+            raise AssertionError(self.printed()) from error
 
     def wait_for_steps(self, *runs: str) -> None:
         """Wait until runs whose names begin so have saved a checkpoint."""
         self.wait_until(lambda: all(list(self.folder.glob(f"{run}*/checkpoints/step_*.pt")) for run in runs))
+
+    def wait_for_process(self, words: str) -> int:
+        """Number of the first process with ``words`` in its command line, once there is one."""
+        self.wait_until(lambda: any(words in line for line in self.processes().values()))
+        return min(number for number, line in self.processes().items() if words in line)
 
     def status(self) -> dict[str, str]:
         """What is swept of every run -> its status."""

@@ -1,6 +1,7 @@
 """Fixtures of the tests of sweeps."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from commands import Command
@@ -11,8 +12,8 @@ def sweep(tmp_path) -> Iterator[Callable[..., Command]]:
     """``sweep("seed=0,1", name="x")``: a sweep that is being trained; nothing is left of it after the test."""
     begun = []
 
-    def start(*arguments: str, name: str = "sweep", **environment: str) -> Command:
-        begun.append(Command(tmp_path / name, *arguments, **environment))
+    def start(*arguments: str, name: str = "sweep", **more: Any) -> Command:
+        begun.append(Command(tmp_path / name, *arguments, **more))
         return begun[-1]
 
     yield start

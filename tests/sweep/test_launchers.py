@@ -7,8 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from commands import wait_until
 
-from ganrun.config import extras
 from ganrun.config.extras import EXTRAS
 
 pytestmark = pytest.mark.slow
@@ -56,11 +56,7 @@ def test_ctrl_c_stops_all_and_the_same_command_goes_on(sweep, launcher):
     os.killpg(command.process.pid, signal.SIGINT)
     assert command.finish() == 130
     assert "the same command goes on with it" in command.printed()
-    wait = 0
-    while "running" in command.status().values():
-        wait += 1
-        assert wait < 600, command.processes()
-        signal.sigtimedwait([], 0.1)
+    wait_until(lambda: "running" not in command.status().values())
     assert set(command.status().values()) <= {"stopped", "interrupted"}
     again = sweep("seed=0,1", LONG, *launcher)
     again.wait_until(lambda: "running" in again.status().values())
@@ -72,8 +68,7 @@ def test_ctrl_c_stops_all_and_the_same_command_goes_on(sweep, launcher):
 def test_a_killed_worker_of_joblib_is_told_and_its_run_saves(sweep):
     command = sweep("seed=0,1", LONG, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     command.wait_for_steps("seed=0", "seed=1")
-    worker = min(number for number, line in command.processes().items() if "LokyProcess" in line)
-    os.kill(worker, signal.SIGKILL)
+    os.kill(command.wait_for_process("LokyProcess"), signal.SIGKILL)
     assert command.finish() == 1
     end = command.printed()
     assert "JoblibLauncher gave up (TerminatedWorkerError: A worker process" in end
@@ -87,11 +82,7 @@ def test_runs_of_a_killed_joblib_sweep_stop_and_save(sweep):
     command.wait_for_steps("seed=0", "seed=1")
     command.process.kill()
     command.process.wait()
-    wait = 0
-    while command.status() != {"seed=0": "stopped", "seed=1": "stopped"}:
-        wait += 1
-        assert wait < 600, command.status()
-        signal.sigtimedwait([], 0.1)
+    wait_until(lambda: command.status() == {"seed=0": "stopped", "seed=1": "stopped"})
 
 
 @needs("joblib")
@@ -117,8 +108,7 @@ def test_a_job_that_nears_its_time_limit_saves_and_is_queued_again(sweep, cluste
     mine = ["hydra/launcher=slurm", "hydra.launcher.partition=gpu", "hydra.launcher.timeout_min=90"]
     command = sweep("seed=0,1", "trainer.steps=400", "trainer.checkpoint_every_steps=100000", *mine, **cluster)
     command.wait_until(lambda: len(list(command.folder.glob("*/metrics.jsonl"))) == 2)
-    job = min(number for number, line in command.processes().items() if "submitit.core._submit" in line)
-    os.kill(job, signal.SIGUSR2)
+    os.kill(command.wait_for_process("submitit.core._submit"), signal.SIGUSR2)
     assert command.finish() == 0, command.printed()
     assert command.status() == {"seed=0": "finished", "seed=1": "finished"}
     [line] = (tmp_path / "slurm/requeued").read_text().splitlines()
@@ -167,8 +157,7 @@ def test_jobs_of_slurm_local_see_the_gpus_that_the_sweep_sees(sweep, tmp_path):
         command = sweep(
             "seed=0", LONG, "trainer.device=cpu", "hydra/launcher=slurm_local", name=f"of_{visible}", **environment
         )
-        command.wait_until(lambda: any("submitit.core._submit" in line for line in command.processes().values()))
-        job = next(number for number, line in command.processes().items() if "submitit.core._submit" in line)
+        job = command.wait_for_process("submitit.core._submit")
         variables = Path(f"/proc/{job}/environ").read_text().split("\0")
         seen[visible] = [v.partition("=")[2] for v in variables if v.startswith("CUDA_VISIBLE_DEVICES=")]
         command.kill()

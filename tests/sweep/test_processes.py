@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from commands import wait_until
 
 from ganrun.engine.folder import RunFolder
 from ganrun.sweep.processes import Job, train_all
@@ -139,16 +140,10 @@ def sweep(tmp_path):
         stderr=subprocess.STDOUT,
         text=True,
     )
-    wait_until(lambda: [state_of(folder)[0] for folder in folders[:2]] == ["running"] * 2, process)
+    wait_until(
+        lambda: [state_of(folder)[0] for folder in folders[:2]] == ["running"] * 2, lambda: process.poll() is None
+    )
     return process, folders
-
-
-def wait_until(condition, process=None, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert process is None or process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(
