@@ -64,21 +64,32 @@ def test_ctrl_c_stops_all_and_the_same_command_goes_on(sweep, launcher):
     again.wait_until(lambda: "going on from step" in log.read_text())
 
 
-@needs("joblib")
-def test_a_killed_worker_of_joblib_is_told_and_its_run_saves(sweep):
-    command = sweep("seed=0,1", LONG, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+@pytest.mark.parametrize(
+    ("launcher", "worker", "error"),
+    [
+        pytest.param(
+            *JOBLIB.values, "LokyProcess", "JoblibLauncher gave up (TerminatedWorkerError", marks=JOBLIB.marks
+        ),
+        pytest.param(*SLURM_LOCAL.values, "core._submit", "SubmititLauncher gave up (Un", marks=SLURM_LOCAL.marks),
+        pytest.param(*RAY.values, "ray::_run_job", "RayLauncher gave up (WorkerCrashedError", marks=RAY.marks),
+    ],
+    ids=["joblib", "slurm_local", "ray"],
+)
+def test_a_killed_worker_is_told_and_its_run_saves(sweep, launcher, worker, error):
+    command = sweep("seed=0,1", LONG, *launcher)
     command.wait_for_steps("seed=0", "seed=1")
-    os.kill(command.wait_for_process("LokyProcess"), signal.SIGKILL)
+    os.kill(command.wait_for_process(worker), signal.SIGKILL)
     assert command.finish() == 1
     end = command.printed()
-    assert "JoblibLauncher gave up (TerminatedWorkerError: A worker process" in end
+    assert error in end
     assert "Traceback" not in end
     assert re.search(r"Not finished: .*The same command goes on with them\.|running in other processes", end)
+    wait_until(lambda: set(command.status().values()) & {"stopped", "interrupted"})
 
 
-@needs("joblib")
-def test_runs_of_a_killed_joblib_sweep_stop_and_save(sweep):
-    command = sweep("seed=0,1", LONG, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+@pytest.mark.parametrize("launcher", [JOBLIB, RAY])
+def test_runs_of_a_killed_sweep_stop_and_save(sweep, launcher):
+    command = sweep("seed=0,1", LONG, *launcher)
     command.wait_for_steps("seed=0", "seed=1")
     command.process.kill()
     command.process.wait()
