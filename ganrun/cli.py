@@ -55,8 +55,9 @@ def train(config: DictConfig) -> float | None:
             return None
         with gpus_for(final):
             from ganrun.config import launch  # imports torch
+            from ganrun.config.origin import Origin
 
-            return launch.train(final, folder)
+            return launch.train(final, folder, Origin.of_this_job())
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="sample")
@@ -91,6 +92,15 @@ def neighbours(config: DictConfig) -> None:
         draw(plain(config))
 
 
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="reconstruct")
+def reconstruct(config: DictConfig) -> None:
+    """Draw images above what a trained run makes of them."""
+    with _told_errors():
+        from ganrun.config.reconstruct import reconstruct as draw  # imports torch
+
+        draw(plain(config))
+
+
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="interpolate")
 def interpolate(config: DictConfig) -> None:
     """Draw samples on the way from one latent to another."""
@@ -104,7 +114,7 @@ def interpolate(config: DictConfig) -> None:
 def report(config: DictConfig) -> None:
     """Compare runs."""
     with _told_errors():
-        from ganrun.config.report import report as compare  # imports scipy
+        from ganrun.config.report import report as compare  # imports scipy and matplotlib
 
         compare(plain(config))
 
@@ -174,6 +184,7 @@ VERBS = {
     "sample": Verb(sample, "sample", "SampleConfig"),
     "evaluate": Verb(evaluate, "evaluate", "EvaluateConfig", ("evaluation", "dataset")),
     "neighbours": Verb(neighbours, "neighbours", "NeighboursConfig", ("evaluation", "dataset")),
+    "reconstruct": Verb(reconstruct, "reconstruct", "ReconstructConfig", ("dataset",)),
     "interpolate": Verb(interpolate, "interpolate", "InterpolateConfig"),
     "report": Verb(report, "report", "ReportConfig", positional="folders"),
     "demo": Verb(demo, "demo", "DemoConfig"),

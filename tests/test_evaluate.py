@@ -1,4 +1,4 @@
-"""The verbs for trained runs, as they are typed: evaluate, neighbours, interpolate."""
+"""The verbs for trained runs, as they are typed: evaluate, neighbours, reconstruct, interpolate."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ganrun import cli
 from ganrun.config import launch
 from ganrun.config.interpolate import sample_at
 from ganrun.config.load import load_game
+from ganrun.config.origin import Origin
 from ganrun.data.digits import Digits
 from ganrun.engine.checkpoint import read_checkpoint
 from ganrun.metrics.base import quantise
@@ -29,7 +30,7 @@ CHEAP = ["evaluation=quick", "evaluation.samples=120", "evaluation.features.clas
 
 
 def train(folder: Path, *overrides: str) -> Path:
-    launch.train(config_of(*overrides), folder)
+    launch.train(config_of(*overrides), folder, Origin(list(overrides)))
     return folder
 
 
@@ -201,6 +202,35 @@ def test_neighbours_are_drawn_beside_their_samples(ganrun, run, space):
     assert "4 nearest of 1797 real images" in error
 
 
+@pytest.mark.parametrize("model", ["bigan", "vaegan", "began", "ebgan"])
+def test_reconstructions_are_drawn_below_their_images(ganrun, tmp_path, model):
+    run = train(tmp_path / "run", *DIGITS, f"model={model}", *SMALL[model])
+    code, _, error = ganrun("reconstruct", "run=run", "count=10", "columns=4")
+    assert code == 0, error
+    with Image.open(run / "samples" / "reconstructions_step_00000004.png") as picture:
+        assert picture.width == pytest.approx(picture.height, rel=0.02)  # two rows of images, two of reconstructions
+    assert "mean square error" in error
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ([*DIGITS, "model=mlp", *SMALL["mlp"]], "AdversarialGame with these networks has no encoder"),
+        (
+            ["dataset=ring", *SMALL["toy"], *QUIET, "trainer.batch_size=8", "trainer.steps=2"],
+            "this run is about points",
+        ),
+        (["dataset=single_image", *SMALL["singan"], *QUIET, "trainer.steps=1"], "SinGAN with these networks has no"),
+    ],
+)
+def test_what_has_no_encoder_reconstructs_nothing(ganrun, tmp_path, overrides, told):
+    train(tmp_path / "run", *overrides)
+    code, _, error = ganrun("reconstruct", "run=run")
+    assert code == 1
+    assert told in error
+    assert "Traceback" not in error
+
+
 def test_interpolations(ganrun, run, tmp_path):
     code, _, error = ganrun("interpolate", "run=run", "rows=2", "columns=6")
     assert code == 0, error
@@ -223,7 +253,7 @@ def test_every_game_with_a_latent_can_be_interpolated(ganrun, tmp_path, model):
 
 def test_a_row_of_a_conditional_game_keeps_its_class(tmp_path):
     run = train(tmp_path / "run", *DIGITS, "model=cgan", *SMALL["cgan"])
-    game = load_game(read_checkpoint(run / "checkpoints" / "step_00000004.pt"), None, "ema")
+    game = load_game(read_checkpoint(run / "checkpoints" / "step_00000004.pt"), None, "ema", None)
     z = game.latent(1, torch.device("cpu"))
     drawn = sample_at(game, z.expand(12, 3, -1)).unflatten(0, (12, 3))
     assert torch.allclose(drawn[:, 0], drawn[:, 2], atol=1e-6)
@@ -256,6 +286,8 @@ def test_a_row_of_a_conditional_game_keeps_its_class(tmp_path):
         (["neighbours"], "run: needs a value"),
         (["neighbours", "run=run"], "Choose one with evaluation=quick. Use space=pixels."),
         (["neighbours", "run=run", "space=latents"], "space: must be"),
+        (["reconstruct", "run=run", "count=0"], "count: must be"),
+        (["reconstruct", "run=nowhere"], "nowhere holds no run"),
         (["interpolate", "run=run", "columns=1"], "columns: must be a whole number at least 2"),
         (["interpolate", "run=run", "path=curved"], "path: must be"),
         (["interpolate", "run=nowhere"], "nowhere holds no run"),
@@ -285,7 +317,7 @@ def test_translators_are_not_scored(ganrun, tmp_path):
         assert "ganrun sample draws its pictures" in error
 
 
-@pytest.mark.parametrize("verb", ["evaluate", "neighbours", "interpolate"])
+@pytest.mark.parametrize("verb", ["evaluate", "neighbours", "reconstruct", "interpolate"])
 def test_help_and_mistakes_do_not_import_torch(tmp_path, verb):
     script = (
         "import sys\nfrom ganrun.cli import run\n"

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ganrun.config.build import build
 from ganrun.config.launch import split_of
-from ganrun.config.load import load_data, load_game, truncate_latent
+from ganrun.config.load import load_data, load_game
 from ganrun.config.paths import OUTPUTS, conf_folder
 from ganrun.config.preflight import quoted
 from ganrun.config.runs import check_verb, find_runs, offer_saved, typed_values
@@ -24,11 +24,11 @@ from ganrun.core.errors import ConfigError, GanrunError, RunError
 from ganrun.core.facts import Facts
 from ganrun.core.types import Dataset, LatentSpace
 from ganrun.engine import checkpoint
-from ganrun.engine.evaluator import generator_of
 from ganrun.engine.folder import RunFolder
 from ganrun.engine.scores import FILE, Entry, read, remember, show_in_tensorboard, table
 from ganrun.engine.seeding import fixed_seed
 from ganrun.metrics.base import Evaluation
+from ganrun.sampling.draws import generator_of
 from ganrun.sampling.read import ImageFiles
 
 log = logging.getLogger(__name__)
@@ -116,13 +116,12 @@ def _score_run(settings: dict[str, Any]) -> Entry:
     folder = RunFolder(Path(settings["run"]))
     state = checkpoint.choose(folder, settings["step"])
     dataset = load_data(settings["dataset"], Facts(**state["facts"]))
-    game = load_game(state, dataset, settings["weights"])
+    game = load_game(state, dataset, settings["weights"], settings["truncation"])
     if "samples" not in game.provides:
         raise RunError(
             f"{folder.path}: {type(game).__name__} does not draw samples of the data by itself, so none can be scored. "
             "ganrun sample draws its pictures."
         )
-    truncate_latent(game, settings["truncation"])
     seed = state["config"]["seed"] if settings["seed"] is None else settings["seed"]
     evaluation = make_evaluation(
         settings,

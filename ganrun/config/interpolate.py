@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganrun.config.load import load_game, truncate_latent
+from ganrun.config.load import load_game
 from ganrun.config.sample import needed_data
 from ganrun.core.errors import RunError
 from ganrun.core.types import Grid
@@ -20,6 +20,7 @@ from ganrun.games.adversarial import AdversarialGame
 from ganrun.latents.interpolation import interpolate as points_between
 from ganrun.latents.normal import Normal
 from ganrun.sampling.pictures import draw, save
+from ganrun.sampling.truncation import TruncatedNormal
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +39,14 @@ def interpolate(settings: dict[str, Any]) -> Path:
     """
     folder = RunFolder(Path(settings["run"]))
     state = checkpoint.choose(folder, settings["step"])
-    game = load_game(state, needed_data(state, in_picture=False), settings["weights"])
+    game = load_game(state, needed_data(state, in_picture=False), settings["weights"], settings["truncation"])
     if not isinstance(game, AdversarialGame):
         raise RunError(f"{type(game).__name__} has no latent to go through. ganrun sample draws its pictures.")
     if state["facts"]["kind"] != "images":
         raise RunError("ganrun interpolate draws images, and this run makes points. Use ganrun sample.")
     path = settings["path"]
     if path == "auto":
-        path = "spherical" if isinstance(game.latent, Normal) else "linear"
-    truncate_latent(game, settings["truncation"])
+        path = "spherical" if isinstance(game.latent, Normal | TruncatedNormal) else "linear"
     with torch.no_grad(), fixed_seed("interpolate", settings["seed"]):
         ends = game.latent(2 * settings["rows"], game.device)
         latents = points_between(ends[::2], ends[1::2], settings["columns"], path)

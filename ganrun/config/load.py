@@ -9,11 +9,12 @@ from ganrun.config.launch import make_game, the_image
 from ganrun.core.errors import DataError, RunError
 from ganrun.core.facts import Facts
 from ganrun.core.types import Dataset
-from ganrun.engine import precision, stages
+from ganrun.engine import precision, stages, standing
+from ganrun.engine.settings import TrainerSettings
 from ganrun.engine.trainer import resolve_device
 from ganrun.games.adversarial import AdversarialGame
 from ganrun.games.base import Game
-from ganrun.sampling.truncation import truncate
+from ganrun.sampling.truncation import truncate, truncate_styles
 
 Weights = Literal["ema", "raw"]
 """``ema``: moving averages where the run keeps them; ``raw``: the weights that were trained last."""
@@ -40,13 +41,17 @@ def load_data(node: dict[str, Any], facts: Facts | None) -> Dataset:
     return dataset
 
 
-def load_game(state: dict[str, Any], dataset: Dataset | None, weights: Weights) -> Game:
-    """The game of a checkpoint, in evaluation mode on the device.
+def load_game(state: dict[str, Any], dataset: Dataset | None, weights: Weights, truncation: float | None) -> Game:
+    """The game of a checkpoint, in evaluation mode on the device, ready to be sampled as during training.
 
     Args:
         state: a checkpoint.
         dataset: the data; only games on a single image need it.
         weights: which of the generator's.
+        truncation: of its latents; ``None``: none.
+
+    Raises:
+        RunError: its latents cannot be truncated.
     """
     config = state["config"]
     device = resolve_device("auto")
@@ -55,11 +60,17 @@ def load_game(state: dict[str, Any], dataset: Dataset | None, weights: Weights) 
     stages.restore(
         game, state, config["seed"], weights == "ema", lambda stage: precision.prepare(stage.game, device, how)
     )
+    truncate_latent(game, truncation)
+    standing.accumulate(game, TrainerSettings(**config["trainer"]), config["seed"])
     return game
 
 
 def truncate_latent(game: Game, bound: float | None) -> None:
-    """Let the game draw truncated latents; ``None`` changes nothing.
+    """Let the game draw truncated latents, or styles where its generator has some; ``None`` changes nothing.
+
+    Args:
+        game: of a run.
+        bound: of normal latents in standard deviations, or ψ of styles.
 
     Raises:
         RunError: its latents cannot be truncated.
@@ -68,7 +79,8 @@ def truncate_latent(game: Game, bound: float | None) -> None:
         return
     if not isinstance(game, AdversarialGame):
         raise RunError(f"truncation needs a latent, and {type(game).__name__} has none. Leave truncation out.")
-    game.latent = truncate(game.latent, bound)
+    if not truncate_styles(game.generator, bound):
+        game.latent = truncate(game.latent, bound)
 
 
 def shape(of: tuple[int, ...]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ganrun.config.build import build
-from ganrun.config.load import load_data, load_game, truncate_latent
+from ganrun.config.load import load_data, load_game
 from ganrun.core.errors import RunError
 from ganrun.core.facts import Facts
 from ganrun.core.types import Dataset, Grid
@@ -39,14 +39,13 @@ def neighbours(settings: dict[str, Any]) -> Path:
     folder = RunFolder(Path(settings["run"]))
     state = checkpoint.choose(folder, settings["step"])
     dataset = load_data(settings["dataset"], Facts(**state["facts"]))
-    game = load_game(state, dataset, settings["weights"])
+    game = load_game(state, dataset, settings["weights"], settings["truncation"])
     if dataset.facts.kind != "images" or "samples" not in game.provides:
         raise RunError(
             f"{type(game).__name__} makes no images like those of the data here, so none has neighbours among them. "
             "ganrun sample draws its pictures."
         )
     embed = pixels if settings["space"] == "pixels" else feature_embedding(settings["evaluation"], dataset)
-    truncate_latent(game, settings["truncation"])
     with torch.no_grad():
         with fixed_seed("neighbours", settings["seed"]):
             samples = game.sample(settings["count"])

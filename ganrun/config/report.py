@@ -14,13 +14,18 @@ from ganrun.config.words import did_you_mean, listing, sentences
 from ganrun.core.errors import RunError
 from ganrun.core.files import write_text
 from ganrun.engine.folder import disk_trouble
+from ganrun.report.html import as_html
+from ganrun.report.illustrations import Illustration, illustrate
 from ganrun.report.ranking import measures
 from ganrun.report.render import as_csv, as_markdown, as_text
 from ganrun.report.runs import Run, read_runs
-from ganrun.report.tables import make_tables
+from ganrun.report.tables import Table, costs, make_chapters, statuses
 from ganrun.sweep.naming import path_safe
 
 log = logging.getLogger(__name__)
+
+FIGURES = "report"
+"""Folder beside the report that its figures are in."""
 
 
 def report(settings: dict[str, Any]) -> Path:
@@ -42,16 +47,21 @@ def report(settings: dict[str, Any]) -> Path:
     folders = [Path(folder) for folder in settings["folders"]]
     runs = read_runs(folders)
     _refuse_unknown(settings["metric"], runs)
-    tables = make_tables(runs, settings["metric"])
+    chapters = make_chapters(runs, settings["metric"])
     where = Path(settings["output"] or _usual_place(folders))
     title = ", ".join(folder.resolve().name for folder in folders)
-    sys.stdout.write(as_text(tables))
-    for name, text in {"report.md": as_markdown(title, tables), "report.csv": as_csv(runs)}.items():
-        try:
-            write_text(where / name, text)
-        except OSError as error:
-            raise disk_trouble(error, "Name another folder with output=FOLDER.") or error from None
-    log.info("report: %s", where / "report.md")
+    sys.stdout.write(as_text([statuses(runs), *(table for each in chapters for table in each.tables), costs(runs)]))
+    try:
+        illustrations = illustrate(chapters, runs, where / FIGURES)
+        parts: list[Table | Illustration] = [statuses(runs)]
+        for chapter, figures in zip(chapters, illustrations, strict=True):
+            parts += [*chapter.tables, *figures.values()]
+        write_text(where / "report.md", as_markdown(title, [*parts, costs(runs)], where))
+        write_text(where / "report.html", as_html(title, chapters, illustrations, runs))
+        write_text(where / "report.csv", as_csv(runs))
+    except OSError as error:
+        raise disk_trouble(error, "Name another folder with output=FOLDER.") or error from None
+    log.info("report: %s", where / "report.html")
     return where
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganrun.config.load import load_data, load_game, truncate_latent
+from ganrun.config.load import load_data, load_game
 from ganrun.core.errors import RunError
 from ganrun.core.facts import Facts
 from ganrun.core.types import Batch, Dataset, Grid, Scatter
@@ -42,9 +42,8 @@ def sample(settings: dict[str, Any]) -> Path:
     folder = RunFolder(Path(settings["run"]))
     state = checkpoint.choose(folder, settings["step"])
     dataset = needed_data(state, in_picture=settings["files"] == "grid")
-    game = load_game(state, dataset, "ema")
+    game = load_game(state, dataset, "ema", settings["truncation"])
     options = game_options(game, settings)
-    truncate_latent(game, settings["truncation"])
     if game.translates:
         assert dataset is not None
         real = dataset.examples(settings["count"]).real

@@ -79,7 +79,7 @@ class SampleConfig:
         run: folder of a trained run.
         count: how many samples.
         seed: of the latents.
-        truncation: latents beyond this many standard deviations are drawn again; ``None``: none are.
+        truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
         files: one grid, or a file per sample.
         step: checkpoint: the newest, the best or the one of a step.
         output: folder or file to write; ``None``: inside the run folder.
@@ -110,7 +110,7 @@ class EvaluateConfig:
         generated: directory or ZIP archive of images.
         step: checkpoint: the newest, the best or the one of a step.
         weights: moving averages or the weights trained last.
-        truncation: latents beyond this many standard deviations are drawn again; ``None``: none are.
+        truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
         seed: of the latents; ``None``: the run's own.
         output: file that remembers the scores; ``None``: in the run folder.
         evaluation: scores.
@@ -140,7 +140,7 @@ class NeighboursConfig:
         space: where distances are measured.
         step: checkpoint: the newest, the best or the one of a step.
         weights: moving averages or the weights trained last.
-        truncation: latents beyond this many standard deviations are drawn again; ``None``: none are.
+        truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
         seed: of the latents.
         output: file to write; ``None``: inside the run folder.
         evaluation: its features are those of ``space=features``.
@@ -161,6 +161,29 @@ class NeighboursConfig:
 
 
 @dataclass
+class ReconstructConfig:
+    """What ``ganrun reconstruct`` draws.
+
+    Args:
+        run: folder of a trained run.
+        count: images that are read and written again.
+        columns: images in a row.
+        step: checkpoint: the newest, the best or the one of a step.
+        weights: moving averages or the weights trained last.
+        output: file to write; ``None``: inside the run folder.
+        dataset: the images.
+    """
+
+    run: str
+    count: PositiveInt
+    columns: PositiveInt
+    step: Literal["last", "best"] | NonNegativeInt
+    weights: Literal["ema", "raw"]
+    output: str | None
+    dataset: Dataset | None
+
+
+@dataclass
 class InterpolateConfig:
     """What ``ganrun interpolate`` draws.
 
@@ -171,7 +194,7 @@ class InterpolateConfig:
         path: straight line, arc, or what suits the latents.
         step: checkpoint: the newest, the best or the one of a step.
         weights: moving averages or the weights trained last.
-        truncation: latents beyond this many standard deviations are drawn again; ``None``: none are.
+        truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
         seed: of the latents.
         output: file to write; ``None``: inside the run folder.
     """

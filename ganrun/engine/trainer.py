@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import torch
 
 from ganrun.core.errors import RunError
+from ganrun.core.modules import evaluation_mode
 from ganrun.core.types import Dataset, Moment, Move
-from ganrun.engine import distributed, precision, stages
+from ganrun.engine import distributed, precision, stages, standing
 from ganrun.engine.player import OptimizerFactory, averaged, make_players
 from ganrun.engine.seeding import fixed_seed, reseed
 from ganrun.engine.settings import PlayerSettings, TrainerSettings
@@ -185,8 +186,17 @@ class Trainer:
 
     @contextmanager
     def sampling(self, *seed: int | str) -> Iterator[None]:
-        """Averaged weights, evaluation mode, no gradients and a seed of its own inside the block."""
-        with averaged(self.players.values()), evaluation_mode(self.game), torch.no_grad(), fixed_seed(self.seed, *seed):
+        """Averaged weights, evaluation mode, no gradients and a seed of its own inside the block.
+
+        With standing statistics, where they are asked for. Nothing of it is left behind.
+        """
+        with (
+            averaged(self.players.values()),
+            evaluation_mode(self.game),
+            torch.no_grad(),
+            standing.statistics(self.game, self.settings, self.seed),
+            fixed_seed(self.seed, *seed),
+        ):
             yield
 
     @property
@@ -238,18 +248,6 @@ class Trainer:
 def cpu_state(game: Game) -> dict[str, Any]:
     """A game's state, copied to the CPU."""
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in game.state_dict().items()}
-
-
-@contextmanager
-def evaluation_mode(game: Game) -> Iterator[None]:
-    """Put every module of ``game`` into evaluation mode inside the block, then back as it was."""
-    modes = [(module, module.training) for module in game.modules()]
-    game.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def resolve_device(device: str) -> torch.device:

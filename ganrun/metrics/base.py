@@ -208,7 +208,7 @@ class Evaluation:
         progress: whether to show progress bars on a terminal.
         split: part of the data that ``dataset`` is; for the stamp, like everything below.
         weights: ``ema`` or ``raw`` weights of the generator; ``unknown`` for images made elsewhere.
-        truncation: of the latents, in standard deviations; ``None``: none.
+        truncation: of the latents, in standard deviations, or ψ of styles; ``None``: none.
         seed: of the latents; ``None``: unknown.
     """
 

@@ -25,7 +25,7 @@ class Stamp:
         split: part of the data that the real images are from.
         quantised: ``uint8`` for images, ``no`` for points.
         weights: ``ema`` or ``raw`` weights of the generator; ``unknown`` for images made elsewhere.
-        truncation: of the latents, in standard deviations; ``None``: none.
+        truncation: of the latents, in standard deviations, or ψ of styles; ``None``: none.
         seed: of the latents; ``None``: unknown.
         data: fingerprint of the data set.
         version: of ganrun.

@@ -1,12 +1,16 @@
-"""Tables as text, as Markdown; runs as CSV."""
+"""Tables as text; tables and figures as Markdown; runs as CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
+import os
 import textwrap
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from urllib.parse import quote
 
+from ganrun.report.illustrations import Illustration
 from ganrun.report.ranking import differing_keys, label_of, measures, scored_runs
 from ganrun.report.runs import Run
 from ganrun.report.tables import NOTHING, Table
@@ -20,9 +24,10 @@ def as_text(tables: Iterable[Table]) -> str:
     return "\n".join(_text(table) for table in tables)
 
 
-def as_markdown(title: str, tables: Iterable[Table]) -> str:
-    """For a page with the heading ``title``."""
-    return "\n".join([f"# {title}\n", *(_markdown(table) for table in tables)])
+def as_markdown(title: str, parts: Iterable[Table | Illustration], where: Path) -> str:
+    """For a page with the heading ``title`` in the folder ``where``."""
+    shown = (_markdown(part) if isinstance(part, Table) else _figure(part, where) for part in parts)
+    return "\n".join([f"# {title}\n", *shown])
 
 
 def as_csv(runs: Sequence[Run]) -> str:
@@ -86,6 +91,11 @@ def _markdown(table: Table) -> str:
         rule = ["---" if index < table.labels else "---:" for index in range(len(table.header))]
         lines.append("\n".join(_row(cells) for cells in (table.header, rule, *table.rows)))
     return "\n\n".join(lines) + "\n"
+
+
+def _figure(figure: Illustration, where: Path) -> str:
+    path = quote(Path(os.path.relpath(figure.path, where)).as_posix())
+    return f"## {figure.title}\n\n![{figure.title}]({path})\n\n{figure.caption}\n"
 
 
 def _row(cells: Iterable[str]) -> str:

@@ -95,13 +95,7 @@ def _row(folder: Path) -> Row:
         for row in Ledger(folder.parent).rows():
             if row.name == folder.name:
                 return row
-    return row_of(folder, _typed(folder))
-
-
-def _typed(folder: Path) -> list[str]:
-    """What was typed to make and to extend a run."""
-    words = [word for command in RunFolder(folder).commands() for word in command[1:]]
-    return [word for word in words if re.match(r"~\w|\+*[^\W\d][^\s=]*=", word)]
+    return row_of(folder, RunFolder(folder).environment().get("overrides", []))
 
 
 def _short_names(folders: Sequence[Path]) -> list[str]:

@@ -50,17 +50,39 @@ class Table:
     labels: int
 
 
-def make_tables(runs: Sequence[Run], metric: str | None) -> list[Table]:
-    """Everything that a report says in tables.
+@dataclass(frozen=True)
+class Chapter:
+    """What tables say about one metric.
+
+    Args:
+        ranking: settings in its order.
+        table: of the ranking.
+        others: other scores, if there are any.
+        matters: what explains the metric, if there are several keys.
+    """
+
+    ranking: Ranking
+    table: Table
+    others: list[Table]
+    matters: list[Table]
+
+    @property
+    def tables(self) -> list[Table]:
+        """All of them."""
+        return [self.table, *self.others, *self.matters]
+
+
+def make_chapters(runs: Sequence[Run], metric: str | None) -> list[Chapter]:
+    """A chapter for every group of like scores.
 
     Args:
         runs: at least one.
         metric: tag of the metric that ranks; ``None``: the one that selected the best checkpoints.
     """
-    tables = [statuses(runs)]
-    for ranking in rankings(runs, metric):
-        tables += [ranking_table(ranking), *other_scores(ranking), *what_matters(ranking)]
-    return [*tables, costs(runs)]
+    return [
+        Chapter(ranking, ranking_table(ranking), other_scores(ranking), what_matters(ranking))
+        for ranking in rankings(runs, metric)
+    ]
 
 
 def ranking_table(ranking: Ranking) -> Table:

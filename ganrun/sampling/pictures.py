@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from ganrun.core.colours import BLACK, PADDING_LEVEL, VERMILION
 from ganrun.core.types import Grid, Picture, Scatter, Surface
 from ganrun.metrics.base import quantise
 
@@ -22,12 +23,6 @@ Pixels = NDArray[np.uint8]
 
 WIDTH = 700  # pixels: small images are enlarged by whole factors until a grid is about this wide
 PADDING = 2
-PADDING_LEVEL = 64  # dark grey: seen between black images and between white ones
-
-BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = (
-    *("#000000", "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7"),
-)
-"""Colours that the colour-blind tell apart too (Okabe & Ito, *Color Universal Design*, 2008)."""
 
 
 def draw(picture: Picture) -> Pixels:

@@ -52,13 +52,13 @@ def make_run(
     step: int = 100,
     best: str = "fid",
 ) -> Path:
-    """A run folder; ``overrides`` are those of its command."""
+    """A run folder; ``overrides`` are those of its command, and ``seed``."""
     folder.mkdir(parents=True)
     state = {"status": status, "step": step, "reason": reason, "best": {"step": step, "metric": best, "value": 1.0}}
     (folder / "status.json").write_text(json.dumps(state))
     (folder / "config.yaml").write_text(f"trainer:\n  seed: 77\nseed: {seed}\n")
     command = ["ganrun", *overrides, f"seed={seed}"]
-    (folder / "environment.json").write_text(json.dumps({"commands": [command]}))
+    (folder / "environment.json").write_text(json.dumps({"commands": [command], "overrides": command[1:]}))
     (folder / "run.log").write_text("said\n")
     if entries:
         (folder / "evaluation.json").write_text(json.dumps(list(entries)))

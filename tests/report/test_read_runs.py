@@ -28,8 +28,6 @@ def test_everything_of_a_run(tmp_path):
         "+trainer.extra=1",
         "~evaluation.metrics.modes",
         "trainer.device=cpu",
-        "--config-dir",
-        "my_conf",
         seed=3,
         entries=entries,
         ticks=tick(50, 10.0, 1.5) + tick(100, 20.0, 1.25),
@@ -68,10 +66,10 @@ def test_a_cut_last_line_does_not_count(tmp_path):
     assert run.seconds == pytest.approx(2.0)
 
 
-def test_an_extended_run_has_the_settings_of_all_its_commands(tmp_path):
-    folder = make_run(tmp_path / "run", "loss=hinge", "trainer.steps=100")
-    commands = [["ganrun", "loss=hinge", "trainer.steps=100"], ["ganrun", "run=x", "trainer.steps=200"]]
-    (folder / "environment.json").write_text(json.dumps({"commands": commands}))
+def test_settings_are_what_was_typed_since_the_beginning(tmp_path):
+    folder = make_run(tmp_path / "run", "loss=hinge")
+    recorded = {"commands": [["ganrun", "run=x"]], "overrides": ["loss=hinge", "trainer.steps=200", "run=x"]}
+    (folder / "environment.json").write_text(json.dumps(recorded))
     assert read_one(folder).settings == {"loss": "hinge", "trainer.steps": "200"}
 
 

@@ -12,13 +12,18 @@ from ganrun.report.ranking import rankings
 from ganrun.report.render import as_csv, as_markdown, as_text
 from ganrun.report.runs import read_runs
 from ganrun.report.statistics import summarise
-from ganrun.report.tables import Table, make_tables, ranking_table, spread, statuses, what_matters
+from ganrun.report.tables import Table, costs, make_chapters, ranking_table, spread, statuses, what_matters
 
 LOSSES = {"hinge": [2.0, 2.2, 1.8], "wgan": [2.4, 1.9, 2.3], "lsgan": [9.0, 9.2, 8.8], "once": [5.0]}
 
 
+def all_tables(path, metric=None):
+    runs = read_runs([path])
+    return [statuses(runs), *(table for each in make_chapters(runs, metric) for table in each.tables), costs(runs)]
+
+
 def tables_of(path, metric=None):
-    return {table.title: table for table in make_tables(read_runs([path]), metric)}
+    return {table.title: table for table in all_tables(path, metric)}
 
 
 def only_ranking(path, metric=None):
@@ -32,7 +37,7 @@ def losses_of(ranking):
 
 def test_report_as_text(tmp_path):
     make_scored(tmp_path, LOSSES)
-    tables = make_tables(read_runs([tmp_path]), None)
+    tables = all_tables(tmp_path)
     assert as_text(tables) == (
         """\
 Runs
@@ -82,7 +87,7 @@ wgan     3 of 3            2 ± 0               6              0.50
 
 def test_ranking_as_markdown(tmp_path):
     make_scored(tmp_path, {"hinge": [2.0, 2.2], "a|b": [3.0]})
-    assert as_markdown("sweep", [ranking_table(only_ranking(tmp_path))]) == (
+    assert as_markdown("sweep", [ranking_table(only_ranking(tmp_path))], tmp_path) == (
         """\
 # sweep
 
@@ -242,7 +247,7 @@ def test_what_all_runs_share_is_told_once(tmp_path):
 
 def test_runs_without_scores_have_their_costs(tmp_path):
     make_run(tmp_path / "a", ticks=tick(50, 25.0, 0.25))
-    assert [table.title for table in make_tables(read_runs([tmp_path]), None)] == ["Runs", "Time and memory"]
+    assert [table.title for table in all_tables(tmp_path)] == ["Runs", "Time and memory"]
     assert tables_of(tmp_path)["Time and memory"].rows == (("1 of 1", "2", "2", "0.25"),)
 
 
@@ -292,6 +297,6 @@ def test_numbers_have_the_digits_that_mean_something():
     assert spread(summarise([-1.0, 0.99])) == "0.0 ± 1.4"
 
 
-def test_markdown_keeps_cells_in_their_columns():
+def test_markdown_keeps_cells_in_their_columns(tmp_path):
     table = Table("t", (), ("a", "b"), (("x|y", "<class 'int'>\nnext"),), 1)
-    assert as_markdown("m", [table]).splitlines()[-1] == "| x\\|y | &lt;class 'int'><br>next |"
+    assert as_markdown("m", [table], tmp_path).splitlines()[-1] == "| x\\|y | &lt;class 'int'><br>next |"

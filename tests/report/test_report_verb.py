@@ -33,7 +33,8 @@ def test_several_folders_have_a_place_of_their_own(ganrun, tmp_path):
 def test_output_names_another_place(ganrun, tmp_path):
     make_run(tmp_path / "run")
     assert ganrun("report", "run", "output=else,where")[0] == 0
-    assert sorted(path.name for path in (tmp_path / "else,where").iterdir()) == ["report.csv", "report.md"]
+    written = sorted(path.name for path in (tmp_path / "else,where").iterdir())
+    assert written == ["report.csv", "report.html", "report.md"]
     assert not (tmp_path / "run" / "report.md").exists()
 
 
