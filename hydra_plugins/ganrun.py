@@ -8,11 +8,15 @@ from typing import Any
 
 from hydra.core.utils import JobReturn
 
-from ganrun.sweep import launcher, sweeper
+from ganrun.sweep import launcher, search, sweeper
 
 
 class GridSweeper(sweeper.GridSweeper):
     """``hydra/sweeper=grid``."""
+
+
+class OptunaSweeper(search.OptunaSweeper):
+    """``hydra/sweeper=optuna``."""
 
 
 class LocalLauncher(launcher.LocalLauncher):

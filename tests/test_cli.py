@@ -54,7 +54,7 @@ def test_everything_wrong_is_told_at_once_and_nothing_is_started(ganrun, launch,
     )
     assert code == 1
     assert error.startswith("6 problems in the configuration; nothing was started.")
-    assert "loss=wgna: there is no such option. Did you mean wgan? Options: c_transform, ebgan" in error
+    assert "loss=wgna: there is no such option. Did you mean wgan? Options: began, c_transform, ebgan" in error
     assert "trainer.stepz: trainer has no 'stepz'. Did you mean steps?" in error
     assert "foo: the configuration has no 'foo'" in error
     assert "the configuration has no 'optimzer'. Did you mean optimizer?" in error
@@ -274,14 +274,14 @@ def test_no_run_starts_once_one_has_failed_where_that_is_asked_for(ganrun, launc
     ],
 )
 def test_options_may_stand_before_and_after_the_values(ganrun, launch, typed):
-    launch.train = lambda config, folder: RunFolder(folder).write_status("finished", 1)
+    launch.train = lambda config, folder, origin: RunFolder(folder).write_status("finished", 1)
     code, _, error = ganrun(*typed)
     assert code == 0, error
     assert "2 of 2 runs are finished" in error
 
 
 def test_long_and_odd_sweep_values_make_usable_folders(ganrun, launch):
-    def train(config, folder):
+    def train(config, folder, origin):
         launch.calls.append((config, folder))
         RunFolder(folder).write_status("finished", 1)
 

@@ -37,7 +37,7 @@ from ganrun.engine.settings import (
     WatchdogSettings,
 )
 from ganrun.engine.signals import stop_on_signals
-from ganrun.engine.trainer import Stopped, Trainer, resolve_device
+from ganrun.engine.trainer import Helper, Stopped, Trainer, resolve_device
 from ganrun.engine.watchdog import Watchdog
 from ganrun.games.base import Game
 
@@ -181,18 +181,15 @@ def _train(config: dict[str, Any], folder: RunFolder, origin: Origin) -> float |
     if watchdog.action != "none":
         logbook.watchdog = Watchdog(watchdog, folder, logbook)
     checkpoints = Checkpoints(folder, settings.checkpoint_every_steps, settings.keep_checkpoints, config, logbook)
+    evaluator = Evaluator(make_evaluation(config), split_of(config["dataset"]), logbook)
+    painter = Painter(folder, settings.picture_every_steps, settings.picture_samples, logbook)
     trainer = Trainer(
         settings=settings,
         seed=config["seed"],
         dataset=dataset,
         optimizers=make_optimizers(config),
         players=make_player_settings(config),
-        helpers=[
-            Evaluator(make_evaluation(config), split_of(config["dataset"]), logbook),
-            Painter(folder, settings.picture_every_steps, settings.picture_samples, logbook),
-            logbook,
-            checkpoints,
-        ],
+        helpers=[evaluator, *make_reporter(config["sweep"]), painter, logbook, checkpoints],
         checkpoint=state,
     )
     announce(trainer, game, folder, state)
@@ -241,12 +238,17 @@ def fit(trainer: Trainer, game: Game, folder: RunFolder, logbook: Logbook, check
             finished = True
         except Stopped:
             checkpoints.save(trainer)
-            log.warning("stopped at step %d; go on with: ganrun run=%s", trainer.step, folder.path)
+            if trainer.stop_status == "stopped":
+                log.warning("stopped at step %d; go on with: ganrun run=%s", trainer.step, folder.path)
         finally:
             with contextlib.suppress(OSError):  # on a full disk the first error is the one to tell
                 logbook.close(finished)
         if distributed.is_main():
-            folder.write_status("finished" if finished else "stopped", trainer.step, trainer.stop_reason, trainer.best)
+            status = "finished" if finished else trainer.stop_status
+            folder.write_status(status, trainer.step, trainer.stop_reason, trainer.best)
+    if trainer.stop_status == "pruned":
+        log.info("%s", trainer.stop_reason)
+        return trainer.best.get("value")
     if trainer.stop_reason:
         raise StoppedEarlyError(f"{trainer.stop_reason} Everything is saved in {folder.path}.")
     if not finished:
@@ -301,6 +303,15 @@ def make_player_settings(config: dict[str, Any]) -> dict[str, PlayerSettings]:
 def make_evaluation(config: dict[str, Any]) -> EvaluationSettings:
     """Metrics, their feature extractor and their interval."""
     return EvaluationSettings(**build(config["evaluation"], path="evaluation"))
+
+
+def make_reporter(sweep: dict[str, Any]) -> list[Helper]:
+    """What a trial of a search has besides."""
+    if sweep["folder"] is None or sweep["trial"] is None:
+        return []
+    from ganrun.sweep.trial import Reporter  # imports Optuna
+
+    return [Reporter(Path(sweep["folder"]), sweep["trial"])]
 
 
 def split_of(dataset: dict[str, Any]) -> str:

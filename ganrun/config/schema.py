@@ -28,12 +28,14 @@ class SweepSettings:
         on_error: ``stop``: no run starts once one has failed.
         retry: failed runs are trained again.
         jobs_per_gpu: runs that may share a GPU.
+        trial: number of the search's trial that a run is; ``None`` where it is none.
     """
 
     folder: str | None
     on_error: Literal["continue", "stop"]
     retry: bool
     jobs_per_gpu: PositiveInt
+    trial: NonNegativeInt | None
 
 
 @dataclass

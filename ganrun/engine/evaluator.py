@@ -93,6 +93,7 @@ class Evaluator:
         tag = distributed.local_work(lambda: tag)
         if name is None or tag not in scores:
             return
+        trainer.scores[trainer.step] = scores[tag]
         sign = 1.0 if self.settings.metrics[name].lower_is_better else -1.0
         best: dict[str, Any] = trainer.best
         if best.get("metric") != tag or sign * scores[tag] < sign * best["value"]:

@@ -49,6 +49,10 @@ class Trainer:
         players: player -> settings.
         helpers: asked after every step, in this order.
         checkpoint: state to resume from, as returned by :meth:`state_dict`.
+
+    Attributes:
+        best: step, metric and value of the best score; empty without one.
+        scores: step -> value of the selecting metric.
     """
 
     def __init__(
@@ -69,10 +73,12 @@ class Trainer:
         self.precision = precision.resolve_precision(settings.precision, self.device)
         self.step = 0
         self.best: dict[str, Any] = {}
+        self.scores: dict[int, float] = {}
         self.notes: dict[str, Any] = {}
         self.seconds: dict[str, float] = {}
         self.stop_requested = False
         self.stop_reason = ""
+        self.stop_status = "stopped"
         self._optimizers = optimizers
         self._player_settings = players
         self._checkpoint = checkpoint
@@ -156,13 +162,14 @@ class Trainer:
                     game.statistics.report(f"loss/{'+'.join(names)}/{term}", value)
         return movers
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: str, status: str = "stopped") -> None:
         """Ask for an end after this step.
 
         Args:
             reason: why; empty where a signal asked.
+            status: of the run afterwards: ``stopped``, or ``pruned`` where nothing is left to be done.
         """
-        self.stop_requested, self.stop_reason = True, reason
+        self.stop_requested, self.stop_reason, self.stop_status = True, reason, status
 
     def ask(self, moment: str) -> None:
         """Let every helper do its part, and account for its time."""
@@ -217,6 +224,7 @@ class Trainer:
             "buffers": distributed.gather(buffers) if distributed.world_size() > 1 else [],
             "players": {name: player.state_dict() for name, player in self.players.items()},
             "best": self.best,
+            "scores": self.scores,
             "notes": self.notes,
             "facts": asdict(self.dataset.facts),
         }
@@ -225,6 +233,7 @@ class Trainer:
         """Take up a state made in the current stage."""
         self.step, self.stage_start = state["step"], state["stage_start"]
         self.stream.position, self.best, self.notes = state["position"], state["best"], state.get("notes", {})
+        self.scores = state.get("scores", {})
         self._restore(state)
 
     def roll_back(self, state: dict[str, Any]) -> None:
