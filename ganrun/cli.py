@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from ganrun import __version__
+from ganrun.config.extras import ignore_schema_warnings
 from ganrun.config.paths import conf_folder, register_resolvers
 from ganrun.config.preflight import one_line, preflight, quoted, with_positional
 from ganrun.config.resume import resolve
@@ -28,6 +29,7 @@ from ganrun.config.validate import plain, validate
 from ganrun.config.words import did_you_mean, listing, sentences
 from ganrun.core.errors import GanrunError, RunError
 from ganrun.engine.folder import RunFolder, disk_trouble
+from ganrun.sweep.launcher import train_for_another_launcher
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ PATHS = ("run", "runs", "generated", "sweep.folder")
 """Keys whose values are paths."""
 
 register_resolvers()
+ignore_schema_warnings()
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")
@@ -42,6 +45,8 @@ def train(config: DictConfig) -> float | None:
     """Train a run, of a sweep or not."""
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
+    if job.mode == RunMode.MULTIRUN and job.runtime.choices["hydra/launcher"] != "basic":  # which is for debuggers
+        return train_for_another_launcher(job, folder)
     with _recorded(folder) if job.mode == RunMode.MULTIRUN else _told_errors():
         final = resolve(config, list(job.overrides.task))
         validate(final)

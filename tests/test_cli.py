@@ -262,9 +262,30 @@ def test_no_run_starts_once_one_has_failed_where_that_is_asked_for(ganrun, launc
     assert (code, seen) == (1, [0])
     assert "0 of 3 runs are finished" in error
     assert [row.status for row in Ledger(tmp_path / "a=b,c/d").rows()] == ["failed", "waiting", "waiting"]
+    assert "Not finished: 2 waiting. The same command goes on with them." in error
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["seed=0,1", HERE, "-m"],
+        ["-m", "seed=0,1", HERE],
+        ["hydra.mode=MULTIRUN", "seed=0,1", HERE, "--config-dir", "."],
+    ],
+)
+def test_options_may_stand_before_and_after_the_values(ganrun, launch, typed):
+    launch.train = lambda config, folder, origin: RunFolder(folder).write_status("finished", 1)
+    code, _, error = ganrun(*typed)
+    assert code == 0, error
+    assert "2 of 2 runs are finished" in error
 
 
 def test_long_and_odd_sweep_values_make_usable_folders(ganrun, launch):
+    def train(config, folder, origin):
+        launch.calls.append((config, folder))
+        RunFolder(folder).write_status("finished", 1)
+
+    launch.train = train
     value = "x/" * 200
     code, _, _ = ganrun("-m", HERE, "dataset=image_folder", f"dataset.path={value},b/c", "dataset.size=32,64")
     assert code == 0

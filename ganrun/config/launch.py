@@ -88,14 +88,12 @@ def spawn(config: dict[str, Any], folder: Path, origin: Origin, devices: int) ->
             while not processes.join():
                 pass
         except (mp.ProcessRaisedException, mp.ProcessExitedException) as error:
-            if stopped.signal:
-                stopped.raise_for_caller()
-            if results.empty():  # otherwise the main process has said what came of it
+            if not stopped.signal and results.empty():  # otherwise the main process has said what came of it
                 reason = str(error).strip().splitlines()[-1]
                 raise RunError(f"a process died ({reason}). Go on with: ganrun run={folder}") from error
-    outcome = results.get()
     if stopped.signal:
         stopped.raise_for_caller()
+    outcome = results.get()
     if isinstance(outcome, Exception):
         raise outcome
     return outcome

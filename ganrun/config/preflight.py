@@ -21,6 +21,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from ganrun.config.extras import find_missing
 from ganrun.config.paths import conf_folder
 from ganrun.config.resume import resolve
 from ganrun.config.runs import check_verb
@@ -269,6 +270,8 @@ class _Checker:
             if str(option) not in options:
                 remedy = sentences(did_you_mean(str(option), options), f"Options: {listing(options)}.")
                 yield UnknownOption(f"{group}={option}", "there is no such option", remedy)
+            elif (missing := find_missing(group, option)) is not None:
+                yield missing
 
     def _groups_beside(self, where: str) -> set[str]:
         return set(self.loader.list_groups("")) if self.schema == "RunConfig" and not where else set()

@@ -37,7 +37,8 @@ def with_sweep_folder(arguments: list[str]) -> list[str]:
     else:
         swept = [override.key_or_group for override in overrides if override.is_sweep_override()]
         label = sweep_name(options.overrides, swept)
-    return [*arguments, f"sweep.folder='{OUTPUTS}/sweeps/{label}'"]
+    beside = arguments.index(options.overrides[-1]) + 1 if options.overrides else len(arguments)
+    return [*arguments[:beside], f"sweep.folder='{OUTPUTS}/sweeps/{label}'", *arguments[beside:]]  # options may follow
 
 
 def gpus_for(config: dict[str, Any]) -> AbstractContextManager[object]:
@@ -55,9 +56,11 @@ def gpus_for(config: dict[str, Any]) -> AbstractContextManager[object]:
 def is_held_back(settings: dict[str, Any]) -> bool:
     """Whether a run of a sweep may not start because another one has failed.
 
+    Where failures are retried, only the sweep itself knows the old ones from the new ones.
+
     Args:
         settings: the section ``sweep`` of its configuration.
     """
-    if settings["folder"] is None or settings["on_error"] == "continue":
+    if settings["folder"] is None or settings["on_error"] == "continue" or settings["retry"]:
         return False
     return any(row.failed for row in Ledger(Path(settings["folder"])).rows())

@@ -8,6 +8,7 @@ import re
 import resource
 import sys
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -107,7 +108,7 @@ class Logbook:
         self._writer.add_text("config", "```yaml\n" + self._config_text() + "\n```", trainer.step)
         total = trainer.stage_start + trainer.settings.steps
         self._bar = tqdm(total=total, initial=trainer.step, unit="step", disable=None, dynamic_ncols=True)
-        self._redirect = logging_redirect_tqdm()
+        self._redirect = nullcontext() if self._bar.disable else logging_redirect_tqdm()
         self._redirect.__enter__()
 
     def after_step(self, trainer: Trainer) -> None:

@@ -10,17 +10,21 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from multiprocessing import connection
+from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
 
 from ganrun.engine.folder import RunFolder
-from ganrun.engine.signals import stop_on_signals
+from ganrun.engine.signals import SIGNALS, stop_on_signals
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_SECONDS = 0.5
+PRELOADED = ["ganrun.config.launch"]
+"""Imported once and not by every run: it imports torch."""
+LAST_WORDS = 3
+"""Lines of a run's log that are given where a library ended the process."""
 LONGEST_REASON = 20
 """Lines of a run's log that are given as the reason where the run itself left none."""
 
@@ -54,7 +58,7 @@ def train_all(
         SystemExit: stopped by SIGTERM, likewise.
     """
     context = mp.get_context("forkserver")
-    context.set_forkserver_preload(["ganrun.config.launch"])  # torch is imported once, not by every run
+    _start_server(context)
     threads = max(1, len(os.sched_getaffinity(0)) // parallel) if parallel > 1 else None
     running: dict[BaseProcess, tuple[Job, int]] = {}
 
@@ -63,21 +67,45 @@ def train_all(
             process.terminate()
 
     with stop_on_signals(ask_all) as stopped:
+
+        def begin(job: Job) -> None:
+            running.update(_start(context, job, entry, threads))
+            if stopped.signal:
+                ask_all()  # it began while the others were asked; to ask twice at once is to ask once
+
         waiting = iter(jobs)
-        while True:
-            while not stopped.signal and len(running) < parallel and (job := next(waiting, None)) is not None:
-                running |= _start(context, job, entry, threads)
-            if not running:
-                break
-            connection.wait([process.sentinel for process in running], LOOK_EVERY_SECONDS)
-            for process in [process for process in running if not process.is_alive()]:
-                job, said = running.pop(process)
+        try:
+            while True:
+                while not stopped.signal and len(running) < parallel and (job := next(waiting, None)) is not None:
+                    begin(job)
+                if not running:
+                    break
+                connection.wait([process.sentinel for process in running], LOOK_EVERY_SECONDS)
+                for process in [process for process in running if not process.is_alive()]:
+                    job, said = running.pop(process)
+                    process.join()
+                    if not stopped.signal:  # what was stopped before it could save is no failure
+                        _bury(job, process.exitcode, said)
+                    ended(job)
+                look()
+        except BaseException:
+            ask_all()
+            for process in running:
                 process.join()
-                _bury(job, process.exitcode, said)
-                ended(job)
-            look()
+            raise
     if stopped.signal:
         stopped.raise_for_caller()
+
+
+def _start_server(context: mp.context.ForkServerContext) -> None:
+    """Start the process that forks runs; no signal of a whole job ends it, so that its runs can save."""
+    context.set_forkserver_preload(PRELOADED)
+    resource_tracker.ensure_running()  # it would unblock signals
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(
@@ -85,7 +113,8 @@ def _start(
 ) -> dict[BaseProcess, tuple[Job, int]]:
     job.folder.mkdir(parents=True, exist_ok=True)
     output = _log_of(job)
-    process = context.Process(target=_run, args=(entry, job.arguments, output, threads), name=job.folder.name)
+    arguments = (entry, job.arguments, output, threads, dict(os.environ))
+    process = context.Process(target=_run, args=arguments, name=job.folder.name)
     process.start()
     return {process: (job, output.stat().st_size if output.exists() else 0)}
 
@@ -94,9 +123,12 @@ def _log_of(job: Job) -> Path:
     return job.folder / "run.log"
 
 
-def _run(entry: str, arguments: list[str], output: Path, threads: int | None) -> None:
+def _run(entry: str, arguments: list[str], output: Path, threads: int | None, environment: dict[str, str]) -> None:
     """The process of one run: what it prints goes to its log; it stops, saved, when its parent is gone."""
     os.setpgrp()  # a terminal's Ctrl-C reaches the parent only, which asks every run once
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # blocked in the server; what has come meanwhile comes now
+    os.environ.clear()  # the server has that of its own beginning
+    os.environ.update(environment)
     with output.open("a") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
@@ -104,9 +136,9 @@ def _run(entry: str, arguments: list[str], output: Path, threads: int | None) ->
     assert parent is not None
     threading.Thread(target=_stop_without, args=(parent.sentinel,), daemon=True).start()
     if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        if torch := sys.modules.get("torch"):  # imported in the server, too early for the variable
+            torch.set_num_threads(threads)
     module, _, function = entry.partition(":")
     sys.exit(getattr(importlib.import_module(module), function)(arguments))
 
@@ -120,14 +152,22 @@ def _bury(job: Job, exitcode: int | None, said: int) -> None:
     """Record the end of a run that could not do it itself: it was killed, or never began."""
     if exitcode == 0:
         return
-    if exitcode is not None and exitcode < 0:
-        name = signal.Signals(-exitcode).name
-        reason = f"The process was killed by {name}."
-        if name == "SIGKILL":
-            reason += " Where nobody did it, the machine ran out of memory."
+    lines = _lines_since(job, said)
+    if exitcode is None or exitcode > 0:
+        reason = "\n".join(lines[-LONGEST_REASON:]) or f"The process ended with exit code {exitcode}."
+    elif -exitcode == signal.SIGKILL:
+        reason = "The process was killed by SIGKILL. Where nobody did it, the machine ran out of memory."
     else:
+        name = signal.Signals(-exitcode).name if -exitcode in set(signal.Signals) else f"signal {-exitcode}"
+        reason = "\n".join([f"The process was ended by {name}. Its last words:", *lines[-LAST_WORDS:]])
+    RunFolder(job.folder).record_failure(reason)
+
+
+def _lines_since(job: Job, said: int) -> list[str]:
+    """What stands in a run's log after the first ``said`` bytes."""
+    try:
         with _log_of(job).open(errors="replace") as file:
             file.seek(said)
-            lines = [line.rstrip() for line in file if line.strip()]
-        reason = "\n".join(lines[-LONGEST_REASON:]) or f"The process ended with exit code {exitcode}."
-    RunFolder(job.folder).record_failure(reason)
+            return [line.rstrip() for line in file if line.strip()]
+    except FileNotFoundError:  # it died before the log was opened
+        return []

@@ -47,6 +47,10 @@ class SweepError(GanrunError):
     """Some runs of a sweep did not end well."""
 
 
+class LauncherError(GanrunError):
+    """A launcher of another package gave up; its runs may have ended, or still be trained."""
+
+
 class RunSweeper(Sweeper):
     """What ganrun's sweepers share: runs are planned in a ledger, and what has ended is not trained again.
 
@@ -77,12 +81,21 @@ class RunSweeper(Sweeper):
         """
         typed = [*(f"{key}={values}" for key, values in self.params.items()), *arguments]
         overrides = OverridesParser.create(config_loader=self.context.config_loader).parse_overrides(typed)
+        trouble = None
         with _logged(self.ledger.folder / "sweep.log"):
             try:
                 rows = self.train_all(overrides)
+            except LauncherError as error:
+                trouble, rows = error, self.ledger.rows()
+            except (KeyboardInterrupt, SystemExit):
+                log.warning("the sweep was stopped; the same command goes on with it")
+                raise
             finally:
                 self.ledger.refresh()
-            self.tell_end(rows)
+            if trouble is None:
+                self.tell_end(rows)
+            else:
+                _tell_end(self.ledger, rows, trouble)
 
     def train_all(self, overrides: list[Override]) -> list[Row]:
         """Plan runs and train them; their rows at the end."""
@@ -94,7 +107,7 @@ class RunSweeper(Sweeper):
         Raises:
             SweepError: some runs did not end well.
         """
-        _tell_end(self.ledger, rows)
+        _tell_end(self.ledger, rows, None)
 
     def plan(self, jobs: Sequence[Sequence[str]], swept: Iterable[str]) -> list[Planned]:
         """Enter jobs into the ledger.
@@ -114,6 +127,9 @@ class RunSweeper(Sweeper):
             runs: asked for the next one when there is room for it, where the launcher can.
             ended: called when a run has ended; what came of it stands in its folder.
             batch: how many at a time are handed to a launcher that waits for all of them; ``None``: all.
+
+        Raises:
+            LauncherError: the launcher of another package gave up.
         """
         with Monitor(self.ledger) as monitor:
             if isinstance(self.launcher, LocalLauncher):
@@ -121,7 +137,7 @@ class RunSweeper(Sweeper):
                 return
             waiting, begun = iter(runs), 0
             while some := list(islice(waiting, batch)):
-                with monitor.watch():
+                with monitor.watch(), _told_in_a_sentence(self.launcher):
                     self.launcher.launch([run.overrides for run in some], initial_job_idx=begun)
                 begun += len(some)
                 for run in some:
@@ -161,12 +177,31 @@ class GridSweeper(RunSweeper):
 
     def _prepared(self, runs: Iterable[Planned]) -> Iterator[Planned]:
         """Runs that are still left when their turn comes; what was said of an earlier try is wiped."""
+        begun: set[str] = set()
         for run in runs:
+            failed = (
+                {row.name for row in self.ledger.rows() if row.failed} if self.settings.on_error == "stop" else set()
+            )
+            if failed & begun or (failed and not self.settings.retry):
+                return
+            begun.add(run.row.name)
             row = self.ledger.row(run.row)
             if self.is_left(row):
                 if row.status != "waiting":
                     RunFolder(row.folder).write_status("waiting", row.step)
                 yield run
+
+
+@contextmanager
+def _told_in_a_sentence(launcher: Launcher) -> Iterator[None]:
+    """Give what a launcher of another package raises as its last line, which says most."""
+    try:
+        yield
+    except Exception as error:
+        log.debug("the launcher's error", exc_info=True)
+        lines = [line.strip(" -") for line in str(error).splitlines() if line.strip(" -")]
+        gist = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        raise LauncherError(f"{type(launcher).__name__} gave up ({gist}).") from error
 
 
 @contextmanager
@@ -192,19 +227,31 @@ def _tell_beginning(ledger: Ledger, planned: Sequence[Planned], retry: bool) -> 
             log.info("%d %s: %s", count, status, KEPT[status])
 
 
-def _tell_end(ledger: Ledger, rows: Sequence[Row]) -> None:
+def _tell_end(ledger: Ledger, rows: Sequence[Row], trouble: LauncherError | None) -> None:
     """Say what came of a sweep.
+
+    Args:
+        ledger: of the sweep.
+        rows: its runs, as they are at the end.
+        trouble: of the launcher.
 
     Raises:
         SweepError: some runs did not end well.
     """
     good = [row for row in rows if row.status in ("finished", "pruned")]
-    bad = [row for row in rows if row.failed or row.status == "interrupted"]
-    end = f"{len(good)} of {len(rows)} runs are finished. Compare them: ganrun report {ledger.folder}"
-    if not bad:
-        log.info(end)
-        return
-    told = [f"{row.folder} ({row.status})\n    " + row.reason.replace("\n", "\n    ") for row in bad]
-    head = "1 run of the sweep failed" if len(bad) == 1 else f"{len(bad)} runs of the sweep failed"
-    remedy = "Train them again, from where they were, by the same command with sweep.retry=true."
-    raise SweepError("\n".join([f"{head}:", *told, remedy, end]))
+    bad = [row for row in rows if row.failed]
+    left = Counter(row.status for row in rows if not row.ended and row.status != "running")
+    told = [str(trouble)] if trouble else []
+    if bad:
+        told.append("1 run of the sweep failed:" if len(bad) == 1 else f"{len(bad)} runs of the sweep failed:")
+        told += [f"{row.folder} ({row.status})\n    " + row.reason.replace("\n", "\n    ") for row in bad]
+        told.append("Train them again, from where they were, by the same command with sweep.retry=true.")
+    if left:
+        counts = ", ".join(f"{count} {status}" for status, count in left.items())
+        told.append(f"Not finished: {counts}. The same command goes on with them.")
+    running = sum(row.status == "running" for row in rows)
+    elsewhere = f" {running} running in other processes." if running else ""
+    end = f"{len(good)} of {len(rows)} runs are finished.{elsewhere} Compare them: ganrun report {ledger.folder}"
+    if told:
+        raise SweepError("\n".join([*told, end]))
+    log.info(end)

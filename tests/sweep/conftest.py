@@ -1,13 +1,14 @@
-"""Searches in this process, with a launcher that knows at once what becomes of a run."""
+"""Sweeps as real commands, and searches in this process with a launcher that knows at once what becomes of a run."""
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from commands import Command
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
@@ -100,3 +101,17 @@ def search(stage, composed, monkeypatch, tmp_path, caplog):
         return caplog.text
 
     return command
+
+
+@pytest.fixture
+def sweep(tmp_path) -> Iterator[Callable[..., Command]]:
+    """``sweep("seed=0,1", name="x")``: a sweep that is being trained; nothing is left of it after the test."""
+    begun = []
+
+    def start(*arguments: str, name: str = "sweep", **more: Any) -> Command:
+        begun.append(Command(tmp_path / name, *arguments, **more))
+        return begun[-1]
+
+    yield start
+    for command in begun:
+        command.kill()

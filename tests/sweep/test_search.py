@@ -218,7 +218,8 @@ def test_trials_that_are_alike_and_run_at_once_share_a_run(search, stage, monkey
 def test_a_launcher_that_waits_for_all_gets_batches(search, composed):
     batches = []
     other = SimpleNamespace(launch=lambda jobs, initial_job_idx: batches.append((initial_job_idx, len(jobs))))
-    search(RATES, trials=5, batch=2, launcher=other)
+    with pytest.raises(SweepError, match=r"Not finished: 5 waiting. The same command goes on with them."):
+        search(RATES, trials=5, batch=2, launcher=other)
     assert batches == [(0, 2), (2, 2), (4, 1)]
     assert states() == ["RUNNING"] * 5  # nothing was trained, so nothing is told
     assert composed.hydra.sweeper.batch == 1
@@ -235,7 +236,8 @@ def test_one_search_at_a_time(search, stage):
 
 def test_a_run_that_another_process_trains_is_waited_for(search, stage, monkeypatch):
     stage.play = lambda values: "stopped"
-    search(RATES, trials=1)
+    with pytest.raises(SweepError, match=r"Not finished: 1 stopped. The same command goes on with them."):
+        search(RATES, trials=1)
     folder = RunFolder(Ledger(Path("s")).rows()[0].folder)
     with folder.locked():
         folder.write_status("running", 1)
