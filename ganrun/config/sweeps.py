@@ -56,11 +56,7 @@ def gpus_for(config: dict[str, Any]) -> AbstractContextManager[object]:
 def is_held_back(settings: dict[str, Any]) -> bool:
     """Whether a run of a sweep may not start because another one has failed.
 
-    Where failures are retried, only the sweep itself knows the old ones from the new ones.
-
     Args:
         settings: the section ``sweep`` of its configuration.
     """
-    if settings["folder"] is None or settings["on_error"] == "continue" or settings["retry"]:
-        return False
-    return any(row.failed for row in Ledger(Path(settings["folder"])).rows())
+    return settings["folder"] is not None and Ledger(Path(settings["folder"])).holds_back(settings["on_error"])

@@ -101,7 +101,7 @@ def train_for_another_launcher(hydra: HydraConf, folder: Path) -> float | None:
     job = Job(folder, command_line(hydra, hydra.overrides.task))
     train_all([job], 1, ENTRY, look=lambda: None, ended=lambda job: None)
     state = RunFolder(folder).state()
-    if state.get("reason"):
+    if state.get("reason") and state["status"] != "pruned":
         raise RunError(state["reason"])
     best: float | None = state.get("best", {}).get("value")
     return best

@@ -102,6 +102,10 @@ class Ledger:
         """How one run fares now."""
         return self._row(row.name, row.overrides)
 
+    def holds_back(self, on_error: str) -> bool:
+        """Whether no further run may start: one has failed, and ``on_error`` is ``stop``."""
+        return on_error == "stop" and any(row.failed for row in self.rows())
+
     def refresh(self) -> list[Row]:
         """:meth:`rows`, written to the file too."""
         with self._locked():

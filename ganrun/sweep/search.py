@@ -27,7 +27,6 @@ from hydra.utils import get_class
 from omegaconf import DictConfig
 
 from ganrun.core.errors import RunError
-from ganrun.engine.folder import RunFolder
 from ganrun.sweep.launcher import Planned
 from ganrun.sweep.ledger import Row
 from ganrun.sweep.naming import identity
@@ -110,7 +109,7 @@ class OptunaSweeper(RunSweeper):
                 seed=self.seed,
             )
             self.begun: dict[Path, list[Trial]] = {}
-            self.tried: set[str] = set()
+            self.wipe(self.ledger.rows())
             self.launch(self._runs(), self._tell_trials, self.batch)
         return self.ledger.rows()
 
@@ -175,10 +174,8 @@ class OptunaSweeper(RunSweeper):
             if not self.is_left(row):
                 self._tell(trial, row)
                 continue
-            if row.status != "waiting":
-                RunFolder(row.folder).write_status("waiting", row.step)  # what was said of an earlier try is wiped
+            self.wipe([row])
             self.begun[row.folder] = [trial]
-            self.tried.add(row.name)
             reports = [f"sweep.trial={trial.number}"] if list(self.objectives) == ["score"] else []
             yield Planned(row, [*run.overrides, *reports])
 
@@ -191,10 +188,8 @@ class OptunaSweeper(RunSweeper):
         log.info("search of %d trials, %d of them new: %s", self.trials, max(left, 0), self.ledger.folder)
         yield from self.search.pending()
         for params in islice(chain(again.values(), repeat(None)), max(left, 0)):
-            if self.settings.on_error == "stop":
-                failed = {row.name for row in self.ledger.rows() if row.failed}
-                if failed & self.tried or (failed and not self.settings.retry):
-                    return
+            if self.ledger.holds_back(self.settings.on_error):
+                return
             yield self.search.ask(params)
 
     def _undisturbed(self, row: Row) -> Row:

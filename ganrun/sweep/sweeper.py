@@ -147,6 +147,12 @@ class RunSweeper(Sweeper):
         """Whether a run is to be trained."""
         return row.status != "running" and (not row.ended or (self.settings.retry and row.failed))
 
+    def wipe(self, rows: Iterable[Row]) -> None:
+        """Forget how earlier tries of runs that are left ended; what they have trained stays."""
+        for row in rows:
+            if row.status != "waiting" and self.is_left(row):
+                RunFolder(row.folder).write_status("waiting", row.step)
+
 
 class GridSweeper(RunSweeper):
     """All combinations of the swept values."""
@@ -165,6 +171,7 @@ class GridSweeper(RunSweeper):
             left = [run for run, row in zip(planned, rows, strict=True) if row.name not in tried and self.is_left(row)]
             busy = [row for row in rows if row.status == "running"]
             if left:
+                self.wipe(self.ledger.row(run.row) for run in left)
                 self.launch(self._prepared(left), ended=lambda run: None)
                 tried |= {run.row.name for run in left if self.ledger.row(run.row).status != "running"}
             elif busy:
@@ -176,19 +183,11 @@ class GridSweeper(RunSweeper):
                 return rows
 
     def _prepared(self, runs: Iterable[Planned]) -> Iterator[Planned]:
-        """Runs that are still left when their turn comes; what was said of an earlier try is wiped."""
-        begun: set[str] = set()
+        """Runs that are still left when their turn comes."""
         for run in runs:
-            failed = (
-                {row.name for row in self.ledger.rows() if row.failed} if self.settings.on_error == "stop" else set()
-            )
-            if failed & begun or (failed and not self.settings.retry):
+            if self.ledger.holds_back(self.settings.on_error):
                 return
-            begun.add(run.row.name)
-            row = self.ledger.row(run.row)
-            if self.is_left(row):
-                if row.status != "waiting":
-                    RunFolder(row.folder).write_status("waiting", row.step)
+            if self.is_left(self.ledger.row(run.row)):
                 yield run
 
 

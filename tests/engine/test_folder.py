@@ -17,7 +17,7 @@ def test_commands_of_all_sessions_are_kept(tmp_path, monkeypatch):
     commands = [["ganrun", "loss=hinge"], ["ganrun", "run=x", "trainer.steps=9"]]
     for command in commands:
         monkeypatch.setattr(sys, "argv", command)
-        folder.write_environment(FACTS, "CPU")
+        folder.write_environment(FACTS, "CPU", {})
     assert folder.commands() == commands
     assert json.loads((tmp_path / "environment.json").read_text())["device"] == "CPU"
 
@@ -25,5 +25,5 @@ def test_commands_of_all_sessions_are_kept(tmp_path, monkeypatch):
 def test_a_damaged_record_is_begun_anew(tmp_path, monkeypatch):
     (tmp_path / "environment.json").write_text("{")
     monkeypatch.setattr(sys, "argv", ["ganrun"])
-    RunFolder(tmp_path).write_environment(FACTS, "CPU")
+    RunFolder(tmp_path).write_environment(FACTS, "CPU", {})
     assert RunFolder(tmp_path).commands() == [["ganrun"]]
