@@ -14,15 +14,14 @@ from torch import Tensor
 
 from ganrun.config.build import build
 from ganrun.config.launch import split_of
-from ganrun.config.load import load_data, load_game, truncate_latent
+from ganrun.config.load import load_data, truncated
 from ganrun.config.paths import OUTPUTS, conf_folder
 from ganrun.config.runs import check_verb, find_runs, offer_saved, typed_values
+from ganrun.config.trained import load_run
 from ganrun.config.validate import plain
 from ganrun.config.words import listing
 from ganrun.core.errors import ConfigError, GanrunError, RunError
-from ganrun.core.facts import Facts
 from ganrun.core.types import Dataset, LatentSpace
-from ganrun.engine import checkpoint
 from ganrun.engine.evaluator import generator_of
 from ganrun.engine.folder import RunFolder
 from ganrun.engine.scores import FILE, Entry, read, remember, show_in_tensorboard, table
@@ -114,25 +113,23 @@ def _refuse_no_metrics(settings: dict[str, Any]) -> None:
 
 def _score_run(settings: dict[str, Any]) -> Entry:
     folder = RunFolder(Path(settings["run"]))
-    state = checkpoint.choose(folder, settings["step"])
-    dataset = load_data(settings["dataset"], Facts(**state["facts"]))
-    game = load_game(state, dataset, settings["weights"])
+    trained = load_run(folder.path, settings["step"], settings["weights"])
+    dataset, game = load_data(settings["dataset"], trained.facts), trained.game
     if "samples" not in game.provides:
         raise RunError(
             f"{folder.path}: {type(game).__name__} does not draw samples of the data by itself, so none can be scored. "
             "ganrun sample draws its pictures."
         )
-    truncate_latent(game, settings["truncation"])
-    seed = state["config"]["seed"] if settings["seed"] is None else settings["seed"]
+    seed = trained.config["seed"] if settings["seed"] is None else settings["seed"]
     evaluation = make_evaluation(
         settings,
         dataset,
-        weights=settings["weights"] if any(player["average"] for player in state["players"].values()) else "raw",
+        weights=trained.weights,
         truncation=settings["truncation"],
         seed=seed,
     )
-    with torch.no_grad(), fixed_seed(seed, "evaluation"):  # as during training
-        entry = _entry(str(folder.path), state["step"], evaluation, generator_of(game), game.latent_space())
+    with torch.no_grad(), fixed_seed(seed, "evaluation"), truncated(game, settings["truncation"]):  # as during training
+        entry = _entry(str(folder.path), trained.step, evaluation, generator_of(game), game.latent_space())
     remember(entry, _file(settings))
     show_in_tensorboard(entry, folder.path)
     return entry

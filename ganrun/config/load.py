@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from ganrun.config.build import build
@@ -19,12 +21,13 @@ Weights = Literal["ema", "raw"]
 """``ema``: moving averages where the run keeps them; ``raw``: the weights that were trained last."""
 
 
-def load_data(node: dict[str, Any], facts: Facts | None) -> Dataset:
+def load_data(node: dict[str, Any], facts: Facts | None, device: str = "auto") -> Dataset:
     """A data set on the device.
 
     Args:
         node: its configuration.
         facts: of the data that a run was trained on, which must be of the same kind; ``None``: there is no run.
+        device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
         DataError: the data cannot be read, or are not of the same kind.
@@ -36,39 +39,47 @@ def load_data(node: dict[str, Any], facts: Facts | None) -> Dataset:
             f"The run makes {facts.kind} of shape {shape(facts.shape)}, and the data are {found.description}. "
             "Use the run's own data: leave out what begins with dataset."
         )
-    dataset.place(str(resolve_device("auto")))
+    dataset.place(str(resolve_device(device)))
     return dataset
 
 
-def load_game(state: dict[str, Any], dataset: Dataset | None, weights: Weights) -> Game:
+def load_game(state: dict[str, Any], dataset: Dataset | None, weights: Weights, device: str = "auto") -> Game:
     """The game of a checkpoint, in evaluation mode on the device.
 
     Args:
         state: a checkpoint.
         dataset: the data; only games on a single image need it.
         weights: which of the generator's.
+        device: ``auto``, ``cpu`` or ``cuda``.
     """
     config = state["config"]
-    device = resolve_device("auto")
+    where = resolve_device(device)
     game = make_game(config, Facts(**state["facts"]), None if dataset is None else the_image(dataset))
-    how = precision.resolve_precision(config["trainer"]["precision"], device)
+    how = precision.resolve_precision(config["trainer"]["precision"], where)
     stages.restore(
-        game, state, config["seed"], weights == "ema", lambda stage: precision.prepare(stage.game, device, how)
+        game, state, config["seed"], weights == "ema", lambda stage: precision.prepare(stage.game, where, how)
     )
     return game
 
 
-def truncate_latent(game: Game, bound: float | None) -> None:
-    """Let the game draw truncated latents; ``None`` changes nothing.
+@contextmanager
+def truncated(game: Game, bound: float | None) -> Iterator[None]:
+    """Let the game draw truncated latents inside the block; ``None`` changes nothing.
 
     Raises:
         RunError: its latents cannot be truncated.
     """
     if bound is None:
+        yield
         return
     if not isinstance(game, AdversarialGame):
         raise RunError(f"truncation needs a latent, and {type(game).__name__} has none. Leave truncation out.")
-    game.latent = truncate(game.latent, bound)
+    whole = game.latent
+    game.latent = truncate(whole, bound)
+    try:
+        yield
+    finally:
+        game.latent = whole
 
 
 def shape(of: tuple[int, ...]) -> str:
