@@ -95,6 +95,15 @@ def interpolate(config: DictConfig) -> None:
         draw(plain(config))
 
 
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="export")
+def export(config: DictConfig) -> None:
+    """Write the generator of a trained run."""
+    with _told_errors():
+        from ganrun.config.export import export as write  # imports torch
+
+        write(plain(config))
+
+
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="demo")
 def demo(config: DictConfig) -> None:
     """Play a small game whose truth is known."""
@@ -159,6 +168,7 @@ VERBS = {
     "evaluate": Verb(evaluate, "evaluate", "EvaluateConfig", ("evaluation", "dataset")),
     "neighbours": Verb(neighbours, "neighbours", "NeighboursConfig", ("evaluation", "dataset")),
     "interpolate": Verb(interpolate, "interpolate", "InterpolateConfig"),
+    "export": Verb(export, "export", "ExportConfig"),
     "demo": Verb(demo, "demo", "DemoConfig"),
     "watch": Verb(watch, "watch", "WatchConfig"),
 }

@@ -188,6 +188,25 @@ class InterpolateConfig:
 
 
 @dataclass
+class ExportConfig:
+    """What ``ganrun export`` writes.
+
+    Args:
+        run: folder of a trained run.
+        format: of the files.
+        step: checkpoint: the newest, the best or the one of a step.
+        weights: moving averages or the weights trained last.
+        output: folder to write into; ``None``: inside the run folder.
+    """
+
+    run: str
+    format: Literal["safetensors", "torch_export", "onnx"]
+    step: Literal["last", "best"] | NonNegativeInt
+    weights: Literal["ema", "raw"]
+    output: str | None
+
+
+@dataclass
 class DemoConfig:
     """What ``ganrun demo`` shows.
 

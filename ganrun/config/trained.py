@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganrun.config.exported import facts_of, is_exported, load_exported
 from ganrun.config.load import Weights, load_data, load_game, truncated
 from ganrun.config.runs import saved_config
 from ganrun.core.errors import RunError
@@ -172,6 +173,9 @@ def load(run: str | Path, step: str | int, weights: Weights, device: str) -> Tra
     _check_choice("weights", weights, ("ema", "raw"))
     _check_choice("device", device, ("auto", "cpu", "cuda"))
     folder = Path(run).expanduser()
+    if is_exported(folder):
+        game, found = load_exported(folder, device)
+        return Trained(game, found, facts_of(found), found["step"], found["weights"])
     saved_config(folder)
     return load_run(folder, step, weights, device)
 
