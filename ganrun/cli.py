@@ -235,10 +235,10 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
 
 
 def _quote_path(argument: str) -> str:
-    """A path with quotes around it: folders of sweeps have commas and equal signs in their names."""
+    """A path, or a sum, with quotes around it: commas and equal signs have a meaning of their own otherwise."""
     key, _, value = argument.partition("=")
     if (
-        key not in ("run", "runs", "generated", "folder", "sweep.folder")
+        key not in ("run", "runs", "generated", "folder", "sweep.folder", "arithmetic")
         or value in ("", "null")
         or value.startswith(("'", '"', "["))
     ):

@@ -16,8 +16,9 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_runs import QUIET, SMALL, config_of
 
-from ganrun import cli
+from ganrun import cli, load
 from ganrun.config import launch
+from ganrun.config.sample import sum_picture
 from ganrun.config.trained import Trained
 from ganrun.data.digits import Digits
 from ganrun.metrics.base import quantise
@@ -241,7 +242,9 @@ def test_every_game_with_a_latent_can_be_interpolated(ganrun, tmp_path, model):
 def test_a_row_of_a_conditional_game_keeps_its_class(ganrun, tmp_path, monkeypatch):
     train(tmp_path / "run", *DIGITS, "model=cgan", *SMALL["cgan"])
     asked = []
-    monkeypatch.setattr(Trained, "at", lambda self, z, classes: asked.append(classes) or torch.zeros(len(z), 1, 8, 8))
+    monkeypatch.setattr(
+        Trained, "at", lambda self, z, classes, psi: asked.append(classes) or torch.zeros(len(z), 1, 8, 8)
+    )
     assert ganrun("interpolate", "run=run", "rows=12", "columns=3")[0] == 0
     assert asked[0].unflatten(0, (12, 3)).tolist() == [[row % 10] * 3 for row in range(12)]
 
@@ -317,3 +320,47 @@ def test_help_and_mistakes_do_not_import_torch(tmp_path, verb):
     assert done.returncode == 0, done.stderr
     assert f"ganrun {verb} run=FOLDER" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sums_of_latents_are_drawn(ganrun, run, tmp_path):
+    """The picture's first row: the means of the terms and the sum."""
+    code, _, error = ganrun("sample", "run=run", "numbered=true", "count=9")
+    assert code == 0, error
+    with Image.open(run / "samples" / "step_00000004_count_9_seed_0_numbered.png") as picture:
+        assert picture.height > picture.width + 40  # captions
+    drawn = []
+    for expression in ("3", "3,7 - 4 + 5", "3,7 - 4 + 5", "3,7 + 4 - 5"):
+        code, _, error = ganrun("sample", "run=run", f"arithmetic={expression}", "count=9", "output=sum.png")
+        assert code == 0, error
+        drawn.append((tmp_path / "sum.png").read_bytes())
+    assert drawn[1] == drawn[2]
+    assert len(set(drawn)) == 3
+    loaded = load(run)
+    z = loaded.latents(9, seed=0)
+    asked = {"arithmetic": "3,7 - 4", "count": 9, "seed": 0, "truncation": None, "condition": None, "spread": 0.25}
+    grid = sum_picture(loaded, asked)
+    assert grid.columns == 3
+    assert grid.captions[:3] == ("3,7", "- 4", "= sum")
+    length = z.norm(dim=1).mean()
+    for place, point in enumerate([z[3] + z[7], z[4], (z[3] + z[7]) / 2 - z[4]]):
+        expected = loaded.at((point * length / point.norm())[None])
+        assert torch.allclose(grid.images[place : place + 1], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "told"),
+    [
+        ("mlp", ["arithmetic=1 - x"], "cannot be read from '- x' on"),
+        ("mlp", ["arithmetic=1,64"], "names sample 64, and with count=64 there are 0 to 63"),
+        ("mlp", ["arithmetic=1", "files=single"], "make one picture. Use files=grid"),
+        ("infogan", ["arithmetic=1"], "InfoGAN has none, or some with parts that are no numbers"),
+        ("cgan", ["arithmetic=1"], "needs a class for the pictures. Give condition=NUMBER"),
+        ("cgan", ["arithmetic=1", "condition=10"], "the classes are 0 to 9"),
+    ],
+)
+def test_sums_that_cannot_be_had(ganrun, tmp_path, model, arguments, told):
+    train(tmp_path / "run", *DIGITS, f"model={model}", *SMALL[model])
+    code, _, error = ganrun("sample", "run=run", *arguments)
+    assert code == 1
+    assert told in error
+    assert "Traceback" not in error

@@ -300,11 +300,14 @@ def test_evaluation_does_not_change_training_and_names_its_extractor(tmp_path, g
 
 def test_conditional_game_samples_every_class(tmp_path, game_overrides):
     play(tmp_path, *game_overrides("cgan"), "trainer.steps=2")
-    where = sample(settings(tmp_path, count=20))
     from PIL import Image
 
-    with Image.open(where) as picture:
-        assert picture.width > 2 * picture.height  # ten columns, two rows
+    wide = []
+    for condition in (None, 3):
+        with Image.open(sample(settings(tmp_path, count=20, condition=condition))) as picture:
+            wide.append(picture.width / picture.height)
+    assert wide[0] < 0.3  # ten rows, two columns
+    assert wide[1] == pytest.approx(4 / 5, rel=0.05)
 
 
 def settings(run: Path, **changes: Any) -> dict[str, Any]:

@@ -58,20 +58,24 @@ def rebuild(description: dict[str, Any]) -> Game:
     Raises:
         RunError: the networks of this version of ganrun are made in another way.
     """
+    facts = facts_of(description)
     try:
-        game: Game = build(description["model"], data_context(facts_of(description)), path="model")
+        game: Game = build(description["model"], data_context(facts), path="model")
     except TypeError as error:
         raise RunError(
             f"The generator was exported by ganrun {description['ganrun']}, and this is {__version__}, whose networks "
             f"take other arguments ({error}). Export it again."
         ) from error
+    game.class_names = facts.class_names
     return game.eval()
 
 
 def facts_of(description: dict[str, Any]) -> Facts:
     """Facts of the data that an exported generator was trained on."""
-    facts = description["facts"]
-    return Facts(**facts | {"shape": tuple(facts["shape"]), "count": tuple(facts["count"])})
+    facts: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in description["facts"].items()
+    }
+    return Facts(**facts)
 
 
 def is_exported(path: Path) -> bool:

@@ -45,7 +45,7 @@ def interpolate(settings: dict[str, Any]) -> Path:
     ends = trained.latents(2 * rows, settings["seed"], settings["truncation"])
     latents = points_between(ends[::2], ends[1::2], columns, path)
     classes = (torch.arange(rows) % game.classes).repeat_interleave(columns) if game.classes else None
-    samples = trained.at(latents.flatten(0, 1), classes)
+    samples = trained.at(latents.flatten(0, 1), classes, settings["truncation"])
     name = f"interpolation_{path}_step_{trained.step:08d}_seed_{settings['seed']}.png"
     where = Path(settings["output"] or folder.samples / name)
     save(draw(Grid(samples, columns)), where)

@@ -6,11 +6,17 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from ganrun.config.load import load_data
 from ganrun.config.trained import BATCH, Trained, load_run
 from ganrun.core.errors import RunError
-from ganrun.core.types import Dataset, Grid, Scatter
+from ganrun.core.types import Dataset, Grid, Picture, Scatter
 from ganrun.engine.folder import RunFolder
+from ganrun.engine.seeding import fixed_seed
+from ganrun.games.base import Arrangement
+from ganrun.latents import arithmetic
 from ganrun.sampling.pictures import draw, save
 from ganrun.sampling.write import write_images
 
@@ -18,6 +24,8 @@ log = logging.getLogger(__name__)
 
 OPTIONS = ("height", "width", "start_scale")
 """Settings that only some games' ``sample`` understands."""
+
+NEIGHBOUR_ROWS = 3
 
 
 def sample(settings: dict[str, Any]) -> Path:
@@ -34,53 +42,130 @@ def sample(settings: dict[str, Any]) -> Path:
     """
     folder = RunFolder(Path(settings["run"]))
     trained = load_run(folder.path, settings["step"], "ema")
-    asked = {key: settings[key] for key in ("count", "seed", "truncation")}
-    asked |= {key: settings[key] for key in OPTIONS if settings[key] is not None}
-    dataset = needed_data(trained, in_picture=settings["files"] == "grid")
-    if trained.game.translates:
-        assert dataset is not None
-        asked["condition"] = dataset.examples(settings["count"]).real
     output = settings["output"] and Path(settings["output"])
     name = file_name(trained.step, settings)
     if settings["files"] == "single":
         where = output or folder.samples / name
-        write_single_files(trained, asked, where)
+        shown = write_single_files(trained, settings, where)
     else:
         where = output or folder.samples / f"{name}.png"
-        draw_one_picture(trained, asked, dataset, where)
-    log.info("%d samples of step %d -> %s", settings["count"], trained.step, where)
+        picture = sum_picture(trained, settings) if settings["arithmetic"] else picture_of(trained, settings)
+        save(draw(picture), where)
+        shown = len(picture.images if isinstance(picture, Grid) else picture.generated)
+    log.info("%d samples of step %d -> %s", shown, trained.step, where)
     return where
 
 
 def file_name(step: int, settings: dict[str, Any]) -> str:
     """Unlike settings make unlike names, so that no earlier picture is lost."""
-    given = {key: settings[key] for key in ("count", "seed", "truncation", *OPTIONS) if settings[key] is not None}
-    return "_".join([f"step_{step:08d}", *(f"{key}_{value}" for key, value in given.items())])
+    given = {key: settings[key] for key in ("count", "seed", "truncation", "condition", *OPTIONS)}
+    if settings["arithmetic"]:
+        given["sum"] = settings["arithmetic"].replace(" ", "")
+    parts = [f"{key}_{value}" for key, value in given.items() if value is not None]
+    return "_".join([f"step_{step:08d}", *parts, *(["numbered"] if settings["numbered"] else [])])
 
 
-def needed_data(trained: Trained, in_picture: bool) -> Dataset | None:
-    """The data set, if the game translates it, or a picture shows its points."""
-    needed = trained.game.translates or (in_picture and trained.facts.kind == "points")
-    return load_data(trained.config["dataset"], trained.facts) if needed else None
+def samples_of(trained: Trained, settings: dict[str, Any], condition: Tensor | int | None) -> dict[str, Any]:
+    """Arguments of :meth:`Trained.sample`."""
+    options = {key: settings[key] for key in OPTIONS if settings[key] is not None}
+    return {"condition": condition} | {key: settings[key] for key in ("count", "seed", "truncation")} | options
 
 
-def write_single_files(trained: Trained, asked: dict[str, Any], where: Path) -> None:
+def run_data(trained: Trained) -> Dataset:
+    """The data that the run was trained on."""
+    return load_data(trained.config["dataset"], trained.facts)
+
+
+def given_condition(trained: Trained, settings: dict[str, Any]) -> Tensor | int | None:
+    """What was asked for; a translator gets images of the data."""
+    if trained.game.translates and settings["condition"] is None:
+        return run_data(trained).examples(settings["count"]).real
+    asked: int | None = settings["condition"]
+    return asked
+
+
+def write_single_files(trained: Trained, settings: dict[str, Any], where: Path) -> int:
     """Write every sample as a file of its own.
 
     Raises:
-        RunError: the samples are points.
+        RunError: the samples are points, or something is asked for that only a picture has.
     """
     if trained.facts.kind != "images":
         raise RunError("files=single writes images, and this run makes points. Use files=grid.")
-    batches = trained.batches(**asked)
-    write_images(lambda size: next(batches), asked["count"], batch_size=BATCH, folder=where, progress=True)
+    if settings["numbered"] or settings["arithmetic"]:
+        raise RunError("numbered and arithmetic make one picture. Use files=grid.")
+    batches = trained.batches(**samples_of(trained, settings, given_condition(trained, settings)))
+    count: int = settings["count"]
+    write_images(lambda size: next(batches), count, batch_size=BATCH, folder=where, progress=True)
+    return count
 
 
-def draw_one_picture(trained: Trained, asked: dict[str, Any], dataset: Dataset | None, where: Path) -> None:
-    """Draw all samples as one picture."""
-    samples = trained.sample(**asked)
-    if samples.ndim == 2:
-        assert dataset is not None
-        save(draw(Scatter(samples, dataset.examples(len(samples)).real)), where)
+def picture_of(trained: Trained, settings: dict[str, Any]) -> Picture:
+    """All samples as one picture: one class per row, unless a condition is given.
+
+    Raises:
+        RunError: points were to be numbered.
+    """
+    count = settings["count"]
+    condition = given_condition(trained, settings)
+    if condition is None:
+        arranged = trained.game.arrange(count)
+        condition = arranged.condition
+        if condition is not None:  # all latents are drawn, so that a sample's number does not hang on the classes
+            condition = condition[torch.arange(count).clamp(max=arranged.count - 1)]
     else:
-        save(draw(Grid(samples, trained.game.columns(len(samples)))), where)
+        arranged = Arrangement(count, None, max(1, round(count**0.5)))
+    samples = trained.sample(**samples_of(trained, settings, condition))[: arranged.count]
+    if samples.ndim == 4:
+        captions = tuple(map(str, range(arranged.count))) if settings["numbered"] else ()
+        return Grid(samples, arranged.columns, arranged.rows, captions)
+    if settings["numbered"]:
+        raise RunError("numbered=true is for images, and this run makes points. Leave it out.")
+    return Scatter(samples, run_data(trained).examples(count).real)
+
+
+def sum_picture(trained: Trained, settings: dict[str, Any]) -> Grid:
+    """The means of ``arithmetic``, their sum, and below them samples from around it.
+
+    Raises:
+        RunError: no images; no latents that could be added; no such sum; a conditional game without a class.
+    """
+    expression, count, game = settings["arithmetic"], settings["count"], trained.game
+    space = game.latent_space()
+    if space is None:
+        raise RunError(
+            f"arithmetic adds latents, and {type(game).__name__} has none, or some with parts that are no numbers. "
+            "Leave arithmetic out."
+        )
+    if trained.facts.kind != "images":
+        raise RunError("arithmetic is for images, and this run makes points. Leave it out.")
+    if game.classes and settings["condition"] is None:
+        raise RunError("arithmetic with a conditional model needs a class for the pictures. Give condition=NUMBER.")
+    terms = terms_of(expression, count)
+    latents = trained.latents(count, settings["seed"], settings["truncation"])
+    means = arithmetic.means(latents, terms)
+    points = torch.cat([means, arithmetic.total(means, terms)[None]])
+    points = arithmetic.at_home(points, latents, space.path)
+    with fixed_seed("around", settings["seed"]):
+        near = arithmetic.around(points[-1], NEIGHBOUR_ROWS * len(points), settings["spread"], space.path)
+    samples = trained.at(torch.cat([points, near]), settings["condition"], settings["truncation"])
+    captions = (str(terms[0]).removeprefix("+ "), *map(str, terms[1:]), "= sum", *["near it"] * len(near))
+    return Grid(samples, len(points), captions=captions)
+
+
+def terms_of(expression: str, count: int) -> list[arithmetic.Term]:
+    """The terms of a sum of the samples 0 to ``count`` - 1.
+
+    Raises:
+        RunError: it cannot be read, or a number is too large.
+    """
+    try:
+        terms = arithmetic.parse(expression)
+    except ValueError as error:
+        raise RunError(f"arithmetic={error}.") from None
+    if (largest := max(number for term in terms for number in term.numbers)) >= count:
+        raise RunError(
+            f"arithmetic names sample {largest}, and with count={count} there are 0 to {count - 1}. Give the count and "
+            "the seed of the picture that was numbered."
+        )
+    return terms

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from ganrun.core.arguments import NonNegativeInt, Positive, PositiveInt
+from ganrun.core.arguments import Fraction, NonNegativeInt, Positive, PositiveInt
 
 if TYPE_CHECKING:
     from ganrun.augment.base import Augment
@@ -80,7 +80,11 @@ class SampleConfig:
         count: how many samples.
         seed: of the latents.
         truncation: latents beyond this many standard deviations are drawn again; ``None``: none are.
+        condition: class of all samples; ``None``: one class per row.
         files: one grid, or a file per sample.
+        numbered: whether every image of a grid has its number below it.
+        arithmetic: a sum of numbered samples' latents, whose picture is drawn instead.
+        spread: how far from the sum its neighbours are.
         step: checkpoint: the newest, the best or the one of a step.
         output: folder or file to write; ``None``: inside the run folder.
         height: of SinGAN's samples, relative to its image's.
@@ -92,7 +96,11 @@ class SampleConfig:
     count: PositiveInt
     seed: NonNegativeInt
     truncation: Positive | None
+    condition: NonNegativeInt | None
     files: Literal["grid", "single"]
+    numbered: bool
+    arithmetic: str | None
+    spread: Fraction
     step: Literal["last", "best"] | NonNegativeInt
     output: str | None
     height: Positive | None

@@ -104,12 +104,18 @@ class Trained:
             return game.latent(count, game.device)
 
     @torch.no_grad()
-    def at(self, latents: Tensor, condition: int | Sequence[int] | Tensor | None = None) -> Tensor:
+    def at(
+        self,
+        latents: Tensor,
+        condition: int | Sequence[int] | Tensor | None = None,
+        truncation: float | None = None,
+    ) -> Tensor:
         """The samples of given latents.
 
         Args:
             latents: ``[N, size]``.
             condition: the class of all or of each; ``None``: classes in turn.
+            truncation: that of the latents, which are taken as they are, for generators that truncate something else.
 
         Raises:
             RunError: the game has no latents, latents of another size, or no such classes.
@@ -121,7 +127,10 @@ class Trained:
         latents = latents.to(game.device)
         classes = self._classes(len(latents), condition)
         parts = torch.arange(len(latents), device=game.device).split(BATCH)
-        return torch.cat([self._decode(latents[part], None if classes is None else classes[part]) for part in parts])
+        with truncated(game, truncation):
+            return torch.cat(
+                [self._decode(latents[part], None if classes is None else classes[part]) for part in parts]
+            )
 
     def _decode(self, latents: Tensor, classes: Tensor | None) -> Tensor:
         return self._with_latent("no latents").decode(latents, classes)

@@ -86,10 +86,14 @@ class Grid:
     Args:
         images: ``[N, C, H, W]`` in [-1, 1].
         columns: images per row.
+        rows: what is written before each row.
+        captions: what is written below each image.
     """
 
     images: Tensor
     columns: int
+    rows: tuple[str, ...] = ()
+    captions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

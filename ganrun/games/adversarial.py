@@ -107,6 +107,3 @@ class AdversarialGame(Game):
         if condition is None and self.classes:
             condition = torch.arange(len(z), device=z.device) % self.classes
         return self.generator(z, condition)
-
-    def columns(self, count: int) -> int:
-        return self.classes or super().columns(count)

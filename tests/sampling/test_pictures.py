@@ -36,6 +36,28 @@ def test_small_grey_images_are_enlarged_by_whole_pixels():
     assert 600 <= draw(Grid(torch.zeros(64, 1, 32, 32), columns=8)).shape[1] <= 850
 
 
+def test_texts_stand_before_rows_and_below_images():
+    images = torch.full((4, 1, 100, 100), -1.0)
+    plain, rows, captions = (
+        draw(Grid(images, 2, *texts)).astype(int) for texts in ((), (("cat", "sparrow"),), ((), ("0", "1", "2", "3")))
+    )
+    margin = rows.shape[1] - plain.shape[1]
+    assert rows.shape[0] == plain.shape[0]
+    assert (rows[:, margin:] == plain).all()
+    ink = (rows[:, :margin].max(2) > 150).nonzero()[0]
+    middles = [2 + (number + 0.5) * (plain.shape[0] - 2) / 2 for number in (0, 1)]
+    for row in ink:
+        assert min(abs(row - middle) for middle in middles) < 12
+    assert captions.shape[1] == plain.shape[1]
+    strips = captions.shape[0] - plain.shape[0]
+    assert strips > 20
+    side = (plain.shape[0] - 2) // 2 - 2
+    below = captions[2 + side : 2 + side + strips // 2, :, 0] > 150
+    assert below[:, : side + 2].any()
+    assert below[:, side + 2 :].any()
+    assert not (captions[2 : 2 + side, 2 : 2 + side] > 0).any()
+
+
 def test_fewer_images_than_columns_and_images_that_are_not_square():
     assert draw(Grid(torch.zeros(3, 1, 100, 300), columns=8)).shape == (104, 908, 3)
 
