@@ -95,6 +95,15 @@ def interpolate(config: DictConfig) -> None:
         draw(plain(config))
 
 
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="truncation")
+def truncation(config: DictConfig) -> None:
+    """Score a trained run at several truncations of its latents."""
+    with _told_errors():
+        from ganrun.config.truncation import truncation as sweep  # imports torch
+
+        sweep(plain(config))
+
+
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="export")
 def export(config: DictConfig) -> None:
     """Write the generator of a trained run."""
@@ -168,6 +177,7 @@ VERBS = {
     "evaluate": Verb(evaluate, "evaluate", "EvaluateConfig", ("evaluation", "dataset")),
     "neighbours": Verb(neighbours, "neighbours", "NeighboursConfig", ("evaluation", "dataset")),
     "interpolate": Verb(interpolate, "interpolate", "InterpolateConfig"),
+    "truncation": Verb(truncation, "truncation", "TruncationConfig", ("evaluation", "dataset")),
     "export": Verb(export, "export", "ExportConfig"),
     "demo": Verb(demo, "demo", "DemoConfig"),
     "watch": Verb(watch, "watch", "WatchConfig"),

@@ -302,7 +302,7 @@ def test_translators_are_not_scored(ganrun, tmp_path):
         assert "ganrun sample draws its pictures" in error
 
 
-@pytest.mark.parametrize("verb", ["evaluate", "neighbours", "interpolate"])
+@pytest.mark.parametrize("verb", ["evaluate", "neighbours", "interpolate", "truncation", "export"])
 def test_help_and_mistakes_do_not_import_torch(tmp_path, verb):
     script = (
         "import sys\nfrom ganrun.cli import run\n"
@@ -364,3 +364,34 @@ def test_sums_that_cannot_be_had(ganrun, tmp_path, model, arguments, told):
     assert code == 1
     assert told in error
     assert "Traceback" not in error
+
+
+def test_scores_at_several_truncations(ganrun, run):
+    """A row of the table for each, each with a stamp of its own, remembered as by ganrun evaluate."""
+    code, shown, error = ganrun("truncation", "run=run", *CHEAP, "values=[0.3,null]")
+    assert code == 0, error
+    lines = shown.splitlines()
+    assert "truncation 0.3" in lines[0]
+    assert lines[1].split()[:3] == ["truncation", "stamp", "fid_classifier"]
+    assert [line.split()[0] for line in lines[2:]] == ["0.3", "none"]
+    kept = entries(run / "evaluation.json")
+    assert [entry["stamp"]["truncation"] for entry in kept] == [0.3, None]
+    assert [line.split()[1] for line in lines[2:]] == [entry["stamp"]["hash"] for entry in kept]
+    assert kept[0]["scores"] != kept[1]["scores"]
+    with Image.open(run / "samples" / "truncation_step_00000004.png") as picture:
+        assert picture.width > picture.height
+    for truncation, entry in zip(("0.3", "null"), kept, strict=True):
+        assert ganrun("evaluate", "run=run", *CHEAP, f"truncation={truncation}", "output=again.json")[0] == 0
+        assert entries(run.parent / "again.json")[-1]["scores"] == entry["scores"]
+    for values, told in (("[]", "values is empty"), ("[0]", "values"), ("[1,x]", "values")):
+        code, _, error = ganrun("truncation", "run=run", *CHEAP, f"values={values}")
+        assert code == 1
+        assert told in error
+        assert "Traceback" not in error
+
+
+def test_latents_that_cannot_be_truncated_are_not_scored(ganrun, tmp_path):
+    train(tmp_path / "run", *DIGITS, "model=infogan", *SMALL["infogan"])
+    code, shown, error = ganrun("truncation", "run=run", *CHEAP)
+    assert (code, shown) == (1, "")
+    assert "of kind Coded" in error

@@ -196,6 +196,31 @@ class InterpolateConfig:
 
 
 @dataclass
+class TruncationConfig:
+    """What ``ganrun truncation`` scores.
+
+    Args:
+        run: folder of a trained run.
+        values: of truncation; ``None`` in it: none.
+        step: checkpoint: the newest, the best or the one of a step.
+        weights: moving averages or the weights trained last.
+        seed: of the latents; ``None``: the run's own.
+        output: picture to write; ``None``: inside the run folder.
+        evaluation: scores.
+        dataset: the real data.
+    """
+
+    run: str
+    values: list[Positive | None]
+    step: Literal["last", "best"] | NonNegativeInt
+    weights: Literal["ema", "raw"]
+    seed: NonNegativeInt | None
+    output: str | None
+    evaluation: EvaluationSettings
+    dataset: Dataset | None
+
+
+@dataclass
 class ExportConfig:
     """What ``ganrun export`` writes.
 
