@@ -132,7 +132,7 @@ def sum_picture(trained: Trained, settings: dict[str, Any]) -> Grid:
     """
     expression, count, game = settings["arithmetic"], settings["count"], trained.game
     space = game.latent_space()
-    if space is None:
+    if space is None or space.path is None:
         raise RunError(
             f"arithmetic adds latents, and {type(game).__name__} has none, or some with parts that are no numbers. "
             "Leave arithmetic out."

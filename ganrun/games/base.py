@@ -111,7 +111,7 @@ class Game(nn.Module):
         return {"generated": Grid(samples, arranged.columns, arranged.rows)}
 
     def latent_space(self) -> LatentSpace | None:
-        """The latents, if one can walk through them continuously."""
+        """The latents, if one can walk through them or if they have codes."""
         return None
 
     def arrange(self, count: int) -> Arrangement:
