@@ -32,7 +32,8 @@ def save_program(network: nn.Module, inputs: Inputs, path: Path) -> Callable[...
         What was written, read back.
     """
     torch.export.save(_program(network, inputs), path)
-    read: Callable[..., Tensor] = torch.export.load(path).module()
+    with _quiet():
+        read: Callable[..., Tensor] = torch.export.load(path).module()
     return read
 
 
