@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ganrun import __version__
 from ganrun.config.paths import conf_folder, register_resolvers
-from ganrun.config.preflight import one_line, preflight
+from ganrun.config.preflight import one_line, preflight, quoted, with_positional
 from ganrun.config.resume import resolve
 from ganrun.config.runs import with_saved
 from ganrun.config.sweeps import gpus_for, is_held_back, with_sweep_folder
@@ -50,8 +50,9 @@ def train(config: DictConfig) -> float | None:
             return None
         with gpus_for(final):
             from ganrun.config import launch  # imports torch
+            from ganrun.config.origin import Origin
 
-            return launch.train(final, folder)
+            return launch.train(final, folder, Origin.of_this_job())
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="sample")
@@ -86,6 +87,15 @@ def neighbours(config: DictConfig) -> None:
         draw(plain(config))
 
 
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="reconstruct")
+def reconstruct(config: DictConfig) -> None:
+    """Draw images above what a trained run makes of them."""
+    with _told_errors():
+        from ganrun.config.reconstruct import reconstruct as draw  # imports torch
+
+        draw(plain(config))
+
+
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="interpolate")
 def interpolate(config: DictConfig) -> None:
     """Draw samples on the way from one latent to another."""
@@ -111,6 +121,15 @@ def export(config: DictConfig) -> None:
         from ganrun.config.export import export as write  # imports torch
 
         write(plain(config))
+
+
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="report")
+def report(config: DictConfig) -> None:
+    """Compare runs."""
+    with _told_errors():
+        from ganrun.config.report import report as compare  # imports scipy and matplotlib
+
+        compare(plain(config))
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="demo")
@@ -163,12 +182,14 @@ class Verb(NamedTuple):
         config: name of its primary configuration.
         schema: class of :mod:`ganrun.config.schema`.
         saved: groups that start from what the named run was trained with.
+        positional: key that words without an equal sign, and paths, are collected under.
     """
 
     app: Callable[[], Any]
     config: str
     schema: str
     saved: tuple[str, ...] = ()
+    positional: str | None = None
 
 
 VERBS = {
@@ -176,9 +197,11 @@ VERBS = {
     "sample": Verb(sample, "sample", "SampleConfig"),
     "evaluate": Verb(evaluate, "evaluate", "EvaluateConfig", ("evaluation", "dataset")),
     "neighbours": Verb(neighbours, "neighbours", "NeighboursConfig", ("evaluation", "dataset")),
+    "reconstruct": Verb(reconstruct, "reconstruct", "ReconstructConfig", ("dataset",)),
     "interpolate": Verb(interpolate, "interpolate", "InterpolateConfig"),
     "truncation": Verb(truncation, "truncation", "TruncationConfig", ("evaluation", "dataset")),
     "export": Verb(export, "export", "ExportConfig"),
+    "report": Verb(report, "report", "ReportConfig", positional="folders"),
     "demo": Verb(demo, "demo", "DemoConfig"),
     "watch": Verb(watch, "watch", "WatchConfig"),
 }
@@ -215,8 +238,9 @@ def _dispatch(arguments: list[str]) -> None:
     if "--version" in rest:
         sys.stdout.write(f"ganrun {__version__}\n")
         return
-    rest = [_quote_path(argument) for argument in rest]
     verb = VERBS[name]
+    rest = with_positional(rest, verb.positional) if verb.positional else rest
+    rest = [_quote_path(argument) for argument in rest]
     _refuse_shared_clock(rest)
     rest = with_saved(rest, verb.saved) if verb.saved else rest
     preflight(rest, verb.config, verb.schema)
@@ -247,13 +271,10 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
 def _quote_path(argument: str) -> str:
     """A path, or a sum, with quotes around it: commas and equal signs have a meaning of their own otherwise."""
     key, _, value = argument.partition("=")
-    if (
-        key not in ("run", "runs", "generated", "folder", "sweep.folder", "arithmetic")
-        or value in ("", "null")
-        or value.startswith(("'", '"', "["))
-    ):
+    is_path = key in ("run", "runs", "generated", "output", "folder", "sweep.folder", "arithmetic")
+    if not is_path or value in ("", "null") or value.startswith(("'", '"', "[")):
         return argument
-    return f"{key}='" + value.replace("'", "\\'") + "'"
+    return f"{key}={quoted(value)}"
 
 
 def _refuse_shared_clock(arguments: list[str]) -> None:

@@ -1,10 +1,14 @@
 """Where Hydra looks for sweepers and launchers. What they do is in :mod:`ganrun.sweep`."""
 
-from ganrun.sweep import launcher, sweeper
+from ganrun.sweep import launcher, search, sweeper
 
 
 class GridSweeper(sweeper.GridSweeper):
     """``hydra/sweeper=grid``."""
+
+
+class OptunaSweeper(search.OptunaSweeper):
+    """``hydra/sweeper=optuna``."""
 
 
 class LocalLauncher(launcher.LocalLauncher):

@@ -27,8 +27,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "combinations.md"
 OWN_DATA = {"toy": "ring", "ebgan_toy": "ring", "cyclegan": "unpaired", "singan": "single_image"}
 """Models that bring data of their own kind; all others get labelled images."""
 
-NEEDED_MODEL = {"ebgan": "ebgan", "matching_aware": "cgan"}
-"""Losses that do not go with a plain DCGAN."""
+NEEDED_MODEL = {"ebgan": "ebgan", "began": "ebgan", "matching_aware": "cgan", "path_length": "stylegan2"}
+"""Losses and techniques that do not go with a plain DCGAN."""
 
 
 def options(group: str) -> list[str]:
@@ -62,9 +62,9 @@ def combine(overrides: Sequence[str], *techniques: str) -> dict[str, Any]:
     return plain(config)
 
 
-def model_for(loss: str) -> str:
-    """A plain model of images that goes with a loss."""
-    return NEEDED_MODEL.get(loss, "dcgan")
+def model_for(choice: str) -> str:
+    """A plain model of images that goes with a loss or a technique."""
+    return NEEDED_MODEL.get(choice, "dcgan")
 
 
 def verdict(config: dict[str, Any]) -> list[Problem]:

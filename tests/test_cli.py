@@ -1,6 +1,5 @@
 """The command line: what is told, what is started, with which exit code."""
 
-import logging
 import os
 import subprocess
 import sys
@@ -18,33 +17,12 @@ from ganrun.sweep.ledger import Ledger
 
 
 @pytest.fixture
-def ganrun(monkeypatch, tmp_path, capsys):
-    """``ganrun("loss=wgan")`` in this process and an empty folder: exit code, standard output and error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # put back after the test, for the command sets it
-    handlers = logging.root.handlers[:]
-
-    def command(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ganrun"])
-        try:
-            code = cli.run(list(arguments))
-        except SystemExit as leaving:
-            code = leaving.code or 0
-        return code, *capsys.readouterr()
-
-    yield command
-    for handler in set(logging.root.handlers) - set(handlers):
-        handler.close()
-    logging.root.handlers[:] = handlers
-
-
-@pytest.fixture
 def launch(monkeypatch):
     """Stands in for training; keeps what it was called with."""
     calls = []
     fake = SimpleNamespace(
         calls=calls,
-        train=lambda config, folder: calls.append((config, folder)),
+        train=lambda config, folder, origin: calls.append((config, folder)),
         sample=lambda settings: calls.append(settings),
     )
     for module in ("launch", "sample"):
@@ -76,7 +54,7 @@ def test_everything_wrong_is_told_at_once_and_nothing_is_started(ganrun, launch,
     )
     assert code == 1
     assert error.startswith("6 problems in the configuration; nothing was started.")
-    assert "loss=wgna: there is no such option. Did you mean wgan? Options: c_transform, ebgan" in error
+    assert "loss=wgna: there is no such option. Did you mean wgan? Options: began, c_transform, ebgan" in error
     assert "trainer.stepz: trainer has no 'stepz'. Did you mean steps?" in error
     assert "foo: the configuration has no 'foo'" in error
     assert "the configuration has no 'optimzer'. Did you mean optimizer?" in error
@@ -168,7 +146,7 @@ def test_info_and_version(ganrun):
 
 
 def test_a_mistake_found_while_training_is_told_and_logged(ganrun, launch, tmp_path):
-    def train(config, folder):
+    def train(config, folder, origin):
         raise DataError("The data are missing. Fetch them.")
 
     launch.train = train
@@ -179,7 +157,7 @@ def test_a_mistake_found_while_training_is_told_and_logged(ganrun, launch, tmp_p
 
 
 def test_a_bug_shows_where_it_is(ganrun, launch):
-    def train(config, folder):
+    def train(config, folder, origin):
         raise ZeroDivisionError("a bug")
 
     launch.train = train
@@ -187,8 +165,17 @@ def test_a_bug_shows_where_it_is(ganrun, launch):
         ganrun("run=here")
 
 
+def test_training_is_told_what_was_typed_and_which_options_were_chosen(ganrun, launch):
+    origins = []
+    launch.train = lambda config, folder, origin: origins.append(origin)
+    ganrun("run=here", "dataset=ring", "seed=2")
+    (origin,) = origins
+    assert origin.overrides == ["run='here'", "dataset=ring", "seed=2"]
+    assert origin.choices == {"model": "toy", "loss": "nonsaturating", "dataset": "ring"}
+
+
 def test_an_interrupt_is_told_by_the_exit_code(ganrun, launch):
-    def train(config, folder):
+    def train(config, folder, origin):
         raise KeyboardInterrupt
 
     launch.train = train
@@ -202,7 +189,7 @@ HERE = "hydra/launcher=basic"
 def test_the_rest_of_a_sweep_goes_on(ganrun, launch, tmp_path):
     seen = []
 
-    def train(config, folder):
+    def train(config, folder, origin):
         seen.append((config["seed"], config["model"]["discriminator"]["norm"]))
         if config["seed"] == 1:
             raise DataError("No data today.")
@@ -238,7 +225,7 @@ def test_the_rest_of_a_sweep_goes_on(ganrun, launch, tmp_path):
 
 
 def test_a_sweep_without_failures_succeeds(ganrun, launch):
-    launch.train = lambda config, folder: RunFolder(folder).write_status("finished", 1)
+    launch.train = lambda config, folder, origin: RunFolder(folder).write_status("finished", 1)
     sweep = ["-m", HERE, "loss=glob(wgan_*p)", "technique=[ttur],[linear_decay]"]
     code, _, error = ganrun(*sweep)
     assert code == 0
@@ -252,7 +239,7 @@ def test_a_sweep_without_failures_succeeds(ganrun, launch):
 def test_a_larger_grid_trains_its_new_points_only(ganrun, launch, tmp_path):
     seen = []
 
-    def train(config, folder):
+    def train(config, folder, origin):
         seen.append(config["seed"])
         RunFolder(folder).write_status("finished", 1)
 
@@ -266,7 +253,7 @@ def test_a_larger_grid_trains_its_new_points_only(ganrun, launch, tmp_path):
 def test_no_run_starts_once_one_has_failed_where_that_is_asked_for(ganrun, launch, tmp_path):
     seen = []
 
-    def train(config, folder):
+    def train(config, folder, origin):
         seen.append(config["seed"])
         raise DataError("No data today.")
 

@@ -133,7 +133,7 @@ def test_the_page_is_what_the_code_says():
 @pytest.mark.parametrize("choice", [*(f"loss={loss}" for loss in LOSSES), *TECHNIQUES])
 def test_a_step_on_cuda_does_not_wait_for_the_device(choice):
     loss = choice.removeprefix("loss=") if choice.startswith("loss=") else "nonsaturating"
-    model = combinations.model_for(loss)
+    model = combinations.model_for(choice.removeprefix("loss="))
     base = [*IMAGES, *SMALL[model], f"model={model}", f"loss={loss}"]
     config = combinations.combine(base, *([] if "=" in choice else [choice]))
     config["trainer"] |= {"device": "cuda", "batch_size": 8}

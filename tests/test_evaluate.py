@@ -1,9 +1,8 @@
-"""The verbs for trained runs, as they are typed: evaluate, neighbours, interpolate."""
+"""The verbs for trained runs, as they are typed: evaluate, neighbours, reconstruct, interpolate."""
 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from test_runs import QUIET, SMALL, config_of
 
 from ganrun import cli, load
 from ganrun.config import launch
+from ganrun.config.origin import Origin
 from ganrun.config.sample import sum_picture
 from ganrun.config.trained import Trained
 from ganrun.data.digits import Digits
@@ -28,29 +28,8 @@ DIGITS = ["dataset=digits", LEARN, "trainer.batch_size=8", "trainer.steps=4", *Q
 CHEAP = ["evaluation=quick", "evaluation.samples=120", "evaluation.features.classifier.epochs=1"]
 
 
-@pytest.fixture
-def ganrun(monkeypatch, tmp_path, capsys):
-    """``ganrun("evaluate", "run=x")`` in this process and an empty folder: exit code, standard output and error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    handlers = logging.root.handlers[:]
-
-    def command(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ganrun"])
-        try:
-            code = cli.run(list(arguments))
-        except SystemExit as leaving:
-            code = leaving.code or 0
-        return code, *capsys.readouterr()
-
-    yield command
-    for handler in set(logging.root.handlers) - set(handlers):
-        handler.close()
-    logging.root.handlers[:] = handlers
-
-
 def train(folder: Path, *overrides: str) -> Path:
-    launch.train(config_of(*overrides), folder)
+    launch.train(config_of(*overrides), folder, Origin(list(overrides)))
     return folder
 
 
@@ -81,11 +60,14 @@ def test_a_finished_run_gets_the_scores_of_its_training(ganrun, tmp_path):
     }
     before = entries(tmp_path / "run" / "evaluation.json")  # training remembers its scores there, too
     assert [entry["scores"] for entry in before] == [logged[2], logged[4]]
+    better = {"fid_classifier": True, "inception_score_classifier": False}
+    assert [entry["lower_is_better"] for entry in before] == [better, better]
     for step in ("last", "best"):
         code, shown, error = ganrun("evaluate", "run=run", f"step={step}")
         assert code == 0, error
         entry = entries(tmp_path / "run" / "evaluation.json")[-1]
         assert entry["scores"] == logged[entry["step"]]
+        assert entry["lower_is_better"] == better
         assert f"run step {entry['step']}" in shown
     assert len(entries(tmp_path / "run" / "evaluation.json")) == 2
     assert logged[2] != logged[4]
@@ -219,6 +201,35 @@ def test_neighbours_are_drawn_beside_their_samples(ganrun, run, space):
     assert "4 nearest of 1797 real images" in error
 
 
+@pytest.mark.parametrize("model", ["bigan", "vaegan", "began", "ebgan"])
+def test_reconstructions_are_drawn_below_their_images(ganrun, tmp_path, model):
+    run = train(tmp_path / "run", *DIGITS, f"model={model}", *SMALL[model])
+    code, _, error = ganrun("reconstruct", "run=run", "count=10", "columns=4")
+    assert code == 0, error
+    with Image.open(run / "samples" / "reconstructions_step_00000004.png") as picture:
+        assert picture.width == pytest.approx(picture.height, rel=0.02)  # two rows of images, two of reconstructions
+    assert "mean square error" in error
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ([*DIGITS, "model=mlp", *SMALL["mlp"]], "AdversarialGame with these networks has no encoder"),
+        (
+            ["dataset=ring", *SMALL["toy"], *QUIET, "trainer.batch_size=8", "trainer.steps=2"],
+            "this run is about points",
+        ),
+        (["dataset=single_image", *SMALL["singan"], *QUIET, "trainer.steps=1"], "SinGAN with these networks has no"),
+    ],
+)
+def test_what_has_no_encoder_reconstructs_nothing(ganrun, tmp_path, overrides, told):
+    train(tmp_path / "run", *overrides)
+    code, _, error = ganrun("reconstruct", "run=run")
+    assert code == 1
+    assert told in error
+    assert "Traceback" not in error
+
+
 def test_interpolations(ganrun, run, tmp_path):
     code, _, error = ganrun("interpolate", "run=run", "rows=2", "columns=6")
     assert code == 0, error
@@ -273,6 +284,8 @@ def test_a_row_of_a_conditional_game_keeps_its_class(ganrun, tmp_path, monkeypat
         (["neighbours"], "run: needs a value"),
         (["neighbours", "run=run"], "Choose one with evaluation=quick. Use space=pixels."),
         (["neighbours", "run=run", "space=latents"], "space: must be"),
+        (["reconstruct", "run=run", "count=0"], "count: must be"),
+        (["reconstruct", "run=nowhere"], "nowhere holds no run"),
         (["interpolate", "run=run", "columns=1"], "columns: must be a whole number at least 2"),
         (["interpolate", "run=run", "path=curved"], "path: must be"),
         (["interpolate", "run=nowhere"], "nowhere holds no run"),
@@ -302,7 +315,7 @@ def test_translators_are_not_scored(ganrun, tmp_path):
         assert "ganrun sample draws its pictures" in error
 
 
-@pytest.mark.parametrize("verb", ["evaluate", "neighbours", "interpolate", "truncation", "export"])
+@pytest.mark.parametrize("verb", ["evaluate", "neighbours", "reconstruct", "interpolate", "truncation", "export"])
 def test_help_and_mistakes_do_not_import_torch(tmp_path, verb):
     script = (
         "import sys\nfrom ganrun.cli import run\n"

@@ -137,3 +137,21 @@ def test_mistakes_are_told(trained, model, mistake, told):
     run = trained(model)
     with pytest.raises(RunError, match=told):
         mistake(run)
+
+
+def test_styles_are_truncated_for_one_call(trained):
+    loaded = ganrun.load(trained("stylegan2"))
+    whole, near = loaded.sample(20, seed=0), loaded.sample(20, seed=0, truncation=0.1)
+    assert near.std(0).mean() < 0.5 * whole.std(0).mean()
+    z = loaded.latents(20, seed=0)
+    assert torch.allclose(loaded.at(z, truncation=0.1), near, atol=1e-5)
+    assert torch.equal(loaded.sample(20, seed=0), whole)
+
+
+def test_standing_statistics_hang_on_the_truncation_and_come_back(trained):
+    loaded = ganrun.load(trained("biggan", "technique=[standing_statistics]", "trainer.standing_batches=2"))
+    kept = {name: buffer.clone() for name, buffer in loaded.game.named_buffers()}
+    whole = loaded.sample(5, seed=0)
+    assert not torch.equal(loaded.sample(5, seed=0, truncation=0.5), whole)
+    assert all(torch.equal(buffer, kept[name]) for name, buffer in loaded.game.named_buffers())
+    assert torch.equal(loaded.sample(5, seed=0), whole)

@@ -20,6 +20,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from ganrun.config import launch
+from ganrun.config.load import load_game, truncated
+from ganrun.config.origin import Origin
 from ganrun.config.paths import conf_folder, register_resolvers
 from ganrun.config.sample import sample
 from ganrun.config.validate import validate
@@ -33,12 +35,35 @@ RESNET = [  # for a size of 8 pixels, which has no published layout
     *("dataset.size=8", "+model.generator.widths.8=[4,4]", "+model.discriminator.widths.8=[4,4]"),
     *("+model.discriminator.halvings.8=1", "model.latent.size=8"),
 ]
+BIGGAN = [
+    *("dataset.size=8", "model.generator.width=4", "model.latent.size=8", "+model.discriminator.halvings.8=1"),
+    *("+model.generator.multipliers.8=[2,2]", "+model.generator.attention.8=[8]"),
+    *("+model.discriminator.multipliers.8=[2,2]", "+model.discriminator.attention.8=[4]"),
+]
 SMALL = {
     "dcgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "dcgan_small": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "cgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "acgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "ebgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "began": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
+    "vaegan": [
+        *("dataset.size=8", "model.latent.size=8", "model.generator.first_width=4", "model.generator.widths=[4,4,4]"),
+        *("model.encoder.widths=[4,4,4]", "model.encoder.hidden=8"),
+        *("model.discriminator.first_width=4", "model.discriminator.widths=[4,4,4]", "model.discriminator.hidden=8"),
+    ],
+    "bigan": [
+        *("model.generator.widths=[16,16]", "model.encoder.widths=[16,16]", "model.discriminator.widths=[16,16]"),
+        "model.latent.size=8",
+    ],
+    "bigan_dcgan": [
+        *("model.generator.width=4", "model.encoder.width=4", "model.discriminator.width=4", "model.latent.size=8"),
+        *("model.discriminator.latent_width=8", "model.discriminator.joint_widths=[8]"),
+    ],
+    "ali": [
+        *("dataset.size=32", "model.generator.width=4", "model.encoder.width=4", "model.discriminator.width=4"),
+        *("model.latent.size=8", "model.generator.init_std=0.2"),  # so narrow, it would start constant
+    ],
     "resnet": [
         *("model.generator.width=4", "model.generator.max_width=8", "model.discriminator.width=4"),
         *("model.discriminator.max_width=8", "model.latent.size=8"),
@@ -51,6 +76,13 @@ SMALL = {
     "r3gan": [
         *("dataset.size=8", "+model.generator.widths.8=[4,4]", "model.latent.size=8"),
         *("model.generator.group_width=4", "model.discriminator.group_width=4"),
+    ],
+    "sagan": BIGGAN,
+    "biggan": BIGGAN,
+    "biggan_deep": BIGGAN,
+    "stylegan2": [
+        *("dataset.size=8", "model.latent.size=8", "model.generator.style_size=8", "model.generator.mapping_layers=1"),
+        *("model.generator.base_width=32", "model.generator.max_width=4"),
     ],
     "mlp": ["model.generator.widths=[16,16]", "model.discriminator.widths=[16]"],
     "toy": ["model.generator.widths=[16]", "model.discriminator.widths=[16]"],
@@ -130,7 +162,7 @@ def game_overrides(two_domains):
 
 def play(folder: Path, *overrides: str) -> dict[str, Any]:
     """Train and return the last checkpoint."""
-    launch.train(config_of(*overrides), folder)
+    launch.train(config_of(*overrides), folder, Origin(list(overrides)))
     return read_checkpoint(sorted((folder / "checkpoints").glob("step_*.pt"))[-1])
 
 
@@ -149,7 +181,7 @@ def result(state: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("loss", [name for name in options("loss") if "singan" not in name])
 def test_every_loss_plays(tmp_path, game_overrides, loss):
-    model = {"ebgan": "ebgan", "matching_aware": "cgan"}.get(loss, "dcgan")
+    model = {"ebgan": "ebgan", "began": "began", "matching_aware": "cgan"}.get(loss, "dcgan")
     state = play(tmp_path, *game_overrides(model), f"loss={loss}", "trainer.steps=2")
     assert state["step"] == 2
     if loss == "wgan":
@@ -174,7 +206,8 @@ def test_every_model_is_covered():
 
 @pytest.mark.parametrize("technique", options("technique"))
 def test_every_technique_plays(tmp_path, game_overrides, technique):
-    assert play(tmp_path, *game_overrides("dcgan"), f"technique=[{technique}]", "trainer.steps=2")["step"] == 2
+    model = "stylegan2" if technique == "path_length" else "dcgan"
+    assert play(tmp_path, *game_overrides(model), f"technique=[{technique}]", "trainer.steps=2")["step"] == 2
 
 
 def test_conditional_mlp_plays(tmp_path, game_overrides):
@@ -196,6 +229,18 @@ def test_every_recipe_plays(tmp_path, game_overrides, experiment):
     model = choices["model"]
     data = [override for override in game_overrides(model) if not override.startswith("model=")]
     assert play(tmp_path, f"experiment={experiment}", *data, "trainer.steps=2")["step"] >= 2
+
+
+@pytest.mark.slow
+def test_the_small_stylegan2_learns(tmp_path):
+    """Measured: 251 at the start, 159 after 300 steps, 127 after 600 (docs/results/stylegan2.md)."""
+    scores = []
+    for steps in (1, 450):
+        folder = tmp_path / str(steps)
+        overrides = ["experiment=stylegan2_digits", "evaluation.every_steps=0", "evaluation.samples=1000"]
+        launch.train(config_of(*overrides, "trainer.device=cpu", f"trainer.steps={steps}"), folder)
+        scores.append(json.loads((folder / "evaluation.json").read_text())[-1]["scores"]["fid_classifier"])
+    assert scores[1] < 0.75 * scores[0]
 
 
 @pytest.mark.parametrize("group", ["dataset", "evaluation", "debug", "trainer"])
@@ -234,14 +279,15 @@ def test_terms_with_a_memory_resume_exactly(tmp_path, game_overrides):
 
 
 @pytest.mark.parametrize(
-    ("technique", "changes"),
+    ("model", "technique", "changes"),
     [
-        ("ada", ["augment.ada.initial_probability=0.5", "augment.ada.interval_moves=1"]),
-        *((name, []) for name in ("spectral_norm", "virtual_batch_norm", "ensemble", "merged")),
+        ("dcgan", "ada", ["augment.ada.initial_probability=0.5", "augment.ada.interval_moves=1"]),
+        *(("dcgan", name, []) for name in ("spectral_norm", "virtual_batch_norm", "ensemble", "merged")),
+        ("stylegan2", "path_length", ["loss.generator_terms.path_length.every_steps=1"]),
     ],
 )
-def test_techniques_that_remember_resume_exactly(tmp_path, game_overrides, technique, changes):
-    overrides = [*game_overrides("dcgan"), f"technique=[{technique}]", *changes, "trainer.steps=4"]
+def test_techniques_that_remember_resume_exactly(tmp_path, game_overrides, model, technique, changes):
+    overrides = [*game_overrides(model), f"technique=[{technique}]", *changes, "trainer.steps=4"]
     whole = play(tmp_path / "whole", *overrides, "trainer.checkpoint_every_steps=1", "trainer.keep_checkpoints=99")
     (tmp_path / "parts" / "checkpoints").mkdir(parents=True)
     shutil.copy(tmp_path / "whole" / "checkpoints" / "step_00000003.pt", tmp_path / "parts" / "checkpoints")
@@ -255,7 +301,8 @@ def drop(state: dict[str, Any], name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "part"), [("cyclegan", "pool"), ("singan", "amplitude"), ("infogan", "running_mean")]
+    ("model", "part"),
+    [("cyclegan", "pool"), ("singan", "amplitude"), ("infogan", "running_mean"), ("began", "adversarial.k")],
 )
 def test_resume_needs_the_games_own_memory(tmp_path, game_overrides, model, part):
     overrides = [*game_overrides(model), "trainer.checkpoint_every_steps=3", "trainer.steps=6"]
@@ -296,6 +343,25 @@ def test_evaluation_does_not_change_training_and_names_its_extractor(tmp_path, g
         f"{name}_classifier" for name in ("fid", "inception_score", "inception_score_std")
     }
     assert (tmp_path / "scored" / "checkpoints" / f"step_{scored['best']['step']:08d}.pt").exists()
+
+
+def test_standing_statistics_serve_all_sampling_and_leave_training_alone(tmp_path, game_overrides):
+    few = "trainer.standing_batches=2"
+    overrides = [*game_overrides("biggan"), "trainer.steps=3"]
+    plain = play(tmp_path / "plain", *overrides)
+    state = play(tmp_path / "standing", *overrides, "technique=[standing_statistics]", few)
+    assert same(result(state), result(plain))
+
+    def means(state: dict[str, Any], truncation: float | None = None) -> dict[str, torch.Tensor]:
+        game = load_game(state, None, "ema")
+        with truncated(game, truncation, state["config"]):
+            return {name: buffer.clone() for name, buffer in game.named_buffers() if "running_mean" in name}
+
+    averages, standing = means(plain), means(state)
+    assert averages.keys() == standing.keys()
+    assert not any(torch.equal(averages[name], standing[name]) for name in averages)
+    assert same(standing, means(state))
+    assert not same(standing, means(state, truncation=0.5))
 
 
 def test_conditional_game_samples_every_class(tmp_path, game_overrides):
@@ -350,6 +416,37 @@ def test_single_files_truncation_and_sizes(tmp_path, game_overrides):
         sample(settings(tmp_path / "singan", truncation=0.5))
 
 
+def test_truncation_of_styles_is_towards_their_mean(tmp_path, game_overrides):
+    from PIL import Image
+
+    play(tmp_path, *game_overrides("stylegan2"), "trainer.steps=2")
+    pictures = []
+    for truncation in (None, 1.0, 0.5, 1e-6):
+        with Image.open(sample(settings(tmp_path, count=4, truncation=truncation))) as picture:
+            pictures.append(torch.frombuffer(bytearray(picture.convert("L").tobytes()), dtype=torch.uint8))
+    whole, same_again, half, mean = pictures
+    assert torch.equal(whole, same_again)
+    assert not torch.equal(whole, half)
+    assert not torch.equal(half, mean)
+
+
+@pytest.mark.parametrize(
+    ("technique", "where", "message"),
+    [
+        ("path_length", "dcgan", "PathLength.* needs a generator with styles"),
+        ("ensemble,path_length", "stylegan2", "a generator with styles, and Ensemble has none"),
+    ],
+)
+def test_path_lengths_need_styles(tmp_path, game_overrides, technique, where, message):
+    with pytest.raises(ConfigError, match=message):
+        play(tmp_path, *game_overrides(where), f"technique=[{technique}]", "trainer.steps=1")
+
+
+def test_second_latents_need_normal_ones(game_overrides):
+    with pytest.raises(ConfigError, match=r"model\.latent: .*draws further latents from N\(0, I\)"):
+        config_of(*game_overrides("stylegan2"), "model.latent._target_=ganrun.latents.uniform.Uniform")
+
+
 def test_bf16_networks_train_and_losses_stay_float32(tmp_path, game_overrides):
     state = play(tmp_path, *game_overrides("dcgan"), "trainer.precision=bf16", "trainer.steps=2")
     assert all(value.dtype != torch.bfloat16 for value in state["game"].values())
@@ -360,7 +457,7 @@ def test_bf16_networks_train_and_losses_stay_float32(tmp_path, game_overrides):
 def test_images_of_a_size_that_the_networks_cannot_make_are_refused(tmp_path, pictures):
     config = config_of("dataset=image_folder", f"dataset.path={pictures}", "dataset.size=24", *QUIET)
     with pytest.raises(ConfigError, match=r"model\.generator: DCGAN makes square images .* got 24"):
-        launch.train(config, tmp_path)
+        launch.train(config, tmp_path, Origin())
     assert not list(tmp_path.glob("checkpoints/*"))
 
 
@@ -372,7 +469,7 @@ def test_networks_for_square_images_say_so(tmp_path):
         Image.new("RGB", (32, 16), (number, 0, 0)).save(tmp_path / "wide" / f"{number}.png")
     config = config_of("dataset=image_folder", f"dataset.path={tmp_path / 'wide'}", "dataset.crop=none", *QUIET)
     with pytest.raises(ConfigError, match=r"model.generator: .* needs square images, and these are 32x16"):
-        launch.train(config, tmp_path / "run")
+        launch.train(config, tmp_path / "run", Origin())
 
 
 def test_other_data_under_the_same_path_are_refused(tmp_path, pictures):
@@ -382,13 +479,13 @@ def test_other_data_under_the_same_path_are_refused(tmp_path, pictures):
     play(tmp_path / "run", *overrides, "trainer.steps=1")
     next((tmp_path / "pictures").rglob("*.png")).unlink()
     with pytest.raises(RunError, match="the data are not those that"):
-        launch.train(config_of(*overrides, "trainer.steps=2"), tmp_path / "run")
+        launch.train(config_of(*overrides, "trainer.steps=2"), tmp_path / "run", Origin())
 
 
 def test_a_run_cannot_be_shortened(tmp_path, game_overrides):
     play(tmp_path, *game_overrides("mlp"), "trainer.steps=3")
     with pytest.raises(RunError, match=r"has had 3 steps, and trainer.steps=2 would go back"):
-        launch.train(config_of(*game_overrides("mlp"), "trainer.steps=2"), tmp_path)
+        launch.train(config_of(*game_overrides("mlp"), "trainer.steps=2"), tmp_path, Origin())
 
 
 def test_a_full_disk_is_told_and_marked(tmp_path, game_overrides, monkeypatch):
@@ -448,15 +545,29 @@ def test_stopped_run_goes_on_where_it_was(tmp_path, game_overrides, number, code
     assert same(result(resumed), result(whole))
 
 
-def test_two_processes_train_one_folder(tmp_path, game_overrides):
+@pytest.mark.parametrize("model", ["mlp", "began", "vaegan"])
+def test_two_processes_train_one_folder(tmp_path, game_overrides, model):
     run = tmp_path / "run"
-    process = command(*game_overrides("mlp"), f"run={run}", "trainer.devices=2", "trainer.steps=4")
+    process = command(*game_overrides(model), f"run={run}", "trainer.devices=2", "trainer.steps=4")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert json.loads((run / "status.json").read_text())["status"] == "finished"
     assert "finished at step 4" in (run / "run.log").read_text()
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_two_processes_agree_on_the_length_of_paths(tmp_path, game_overrides):
+    run = tmp_path / "run"
+    technique = ["technique=[path_length]", "loss.generator_terms.path_length.every_steps=1", "trainer.devices=2"]
+    process = command(*game_overrides("stylegan2"), *technique, f"run={run}", "trainer.steps=3")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    of_processes = read_checkpoint(run / "checkpoints" / "step_00000003.pt")["buffers"]
+    (name,) = (name for name in of_processes[0] if name.endswith("mean_length"))
+    assert of_processes[0][name] == of_processes[1][name] > 0
+    assert not same(*of_processes)  # their batches differ, and with them the mean style
 
 
 def test_ctrl_c_in_a_terminal_stops_all_processes_once(tmp_path, game_overrides):
@@ -491,10 +602,46 @@ def test_hyperparameters_and_metrics_share_the_run(tmp_path, game_overrides):
     events.Reload()
     tags = set(events.summary_metadata)
     assert {"_hparams_/session_start_info", "_hparams_/session_end_info"} <= tags
-    assert "_hparams_/experiment" not in tags
+    assert "_hparams_/experiment" not in tags  # TensorBoard would show this run's columns for all
     assert "loss/generator/adversarial" in events.Tags()["scalars"]
     assert "samples/generated" in events.Tags()["images"]
     assert "config/text_summary" in tags
+
+
+def shown_in_hparams(folder):
+    """What the HPARAMS tab shows of a run: its hyperparameters and whether it ended well."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams import api_pb2, metadata
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    start, end = (
+        events.SummaryMetadata(f"_hparams_/session_{part}_info").plugin_data.content for part in ("start", "end")
+    )
+    values = metadata.parse_session_start_info_plugin_data(start).hparams
+    status = metadata.parse_session_end_info_plugin_data(end).status
+    shown = {name: getattr(value, value.WhichOneof("kind")) for name, value in values.items()}
+    return shown, api_pb2.Status.Name(status)
+
+
+def test_hyperparameters_are_what_was_typed_also_after_a_resume(tmp_path, game_overrides):
+    typed = [*game_overrides("mlp"), "trainer.steps=1", "optimizer.generator.lr=1e-4", "technique=[ttur,r1]", "seed=3"]
+    choices = {"model": "mlp", "loss": "nonsaturating", "dataset": "digits"}
+    launch.train(config_of(*typed), tmp_path, Origin([*typed, f"run={tmp_path}", "name=mine"], choices))
+    shown, _ = shown_in_hparams(tmp_path)
+    assert shown | choices == shown
+    assert shown["optimizer.generator.lr"] == 1e-4
+    assert shown["technique"] == "[ttur,r1]"
+    assert shown["seed"] == "3"
+    assert not {"run", "name", "trainer.precision"} & shown.keys()
+    config = config_of(*typed) | {"run": str(tmp_path)}
+    config["trainer"]["steps"] = 2
+    launch.train(config, tmp_path, Origin([f"run={tmp_path}", "trainer.steps=2"], {"model": "dcgan_small"}))
+    assert shown_in_hparams(tmp_path) == (shown | {"trainer.steps": 2}, "STATUS_SUCCESS")
+    recorded = json.loads((tmp_path / "environment.json").read_text())
+    assert recorded["choices"] == choices
+    final = {*typed, "trainer.steps=2", f"run={tmp_path}", "name=mine"} - {"trainer.steps=1"}
+    assert set(recorded["overrides"]) == final
 
 
 DIAGNOSTICS = {

@@ -12,13 +12,13 @@ from functools import reduce
 from typing import Literal, get_args
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from ganrun.augment.affine import compose, grid, rotation, scaling, translation
 from ganrun.augment.base import Augment, Judged
 from ganrun.augment.resample import resample
 from ganrun.core.arguments import Fraction, Positive, PositiveInt
+from ganrun.core.tensors import summed_over_processes
 from ganrun.core.types import Moment
 
 Transform = Literal[
@@ -82,7 +82,7 @@ class AdaptiveAugment(Augment):
     """
 
     requires = ("images",)
-    forbids = ("pairwise", "energy")
+    forbids = ("pairwise", "energy", "pairs")
 
     probability: Tensor
     sign_of_reals: Tensor
@@ -117,9 +117,7 @@ class AdaptiveAugment(Augment):
     def observe(self, comparison: Judged) -> None:
         images = len(comparison.real)
         signs = comparison.real_output.score.sign().float().mean() * images
-        seen = torch.stack([signs, torch.full_like(signs, images)])
-        if dist.is_available() and dist.is_initialized():
-            dist.all_reduce(seen)
+        seen = summed_over_processes(torch.stack([signs, torch.full_like(signs, images)]))
         self.observed += torch.cat([seen, torch.ones_like(seen[:1])])
         self._adjust()
 

@@ -32,6 +32,7 @@ class DiffAugment(Augment):
     """
 
     requires = ("images",)
+    forbids = ("pairs",)
 
     def __init__(self, policy: Sequence[Literal["color", "translation", "cutout"]]) -> None:
         super().__init__()

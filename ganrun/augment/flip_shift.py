@@ -29,6 +29,7 @@ class FlipShift(Augment):
     """
 
     requires = ("images",)
+    forbids = ("pairs",)
 
     def __init__(self, pixels: NonNegativeInt) -> None:
         super().__init__()

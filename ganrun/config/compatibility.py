@@ -16,12 +16,13 @@ from ganrun.core.facts import Facts
 REQUIRED = {
     "energy": (
         "{node} needs a discriminator whose score is an energy, as autoencoders have",
-        "Use model=ebgan.",
+        "Use model=ebgan or model=began.",
     ),
     "conditional": (
         "{node} needs a model that is given labels",
         "Use model.conditional=true, or technique=[conditional].",
     ),
+    "styles": ("{node} needs a generator with styles", "Use model=stylegan2."),
     "class_logits": (
         "{node} needs a discriminator with a classifier",
         "Use model=acgan, or model.conditional=true with model.discriminator.conditioning=classifier.",
@@ -41,6 +42,10 @@ FORBIDDEN = {
     "patch_scores": (
         "the discriminator scores patches, but {node} needs one score per sample",
         "Choose another loss, or a model with one score per sample.",
+    ),
+    "pairs": (
+        "the discriminator judges pairs of a sample and its latent, but {node} is for samples alone",
+        "Choose another loss or technique, or a model whose discriminator sees samples.",
     ),
     "spectral_norm": ("{node} and spectral normalisation both bound the critic's slope", "Use {path}=false."),
     "weight_clipping": ("{node} and weight clipping both bound the critic's slope", "Use {path}=null."),
@@ -74,9 +79,10 @@ def check(config: dict[str, Any]) -> list[Problem]:
         *_two_terms_of_one_name(config),
         *_joint_update(config),
         *_one_pass(config),
-        *_virtual_batch_norm(config),
+        *_normal_latents(config),
         *_uneven_batch(config),
         *_one_image(config),
+        *_standing_statistics(config),
         *_unknown_best(config),
     ]
 
@@ -172,7 +178,7 @@ def _energy(config: dict[str, Any]) -> Iterator[Problem]:
                 yield Problem(
                     node.path,
                     f"{node.target.path} scores by an energy, and this loss needs a score of any sign",
-                    "Use loss=ebgan, or another discriminator.",
+                    "Use loss=ebgan or loss=began, or another discriminator.",
                 )
 
 
@@ -248,14 +254,18 @@ def _one_pass(config: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(term.path, cause, "Leave one of the two techniques out.")
 
 
-def _virtual_batch_norm(config: dict[str, Any]) -> Iterator[Problem]:
-    """Reference latents are drawn from N(0, I)."""
+def _normal_latents(config: dict[str, Any]) -> Iterator[Problem]:
+    """Networks that draw further latents from N(0, I), beside others."""
     latent = next(nodes(at(config, "model", "latent"), "model.latent"), None)
-    if latent is not None and latent.target.node.name != "Normal":
-        for path, values, _ in nodes(config.get("model"), "model"):
-            if values.get("norm") == "virtual":
-                cause = f"virtual batch norm has normal reference latents, and those of {latent} are not"
-                yield Problem(f"{path}.norm", cause, "Use norm=batch, or normal latents.")
+    if latent is None or latent.target.node.name == "Normal":
+        return
+    for node in nodes(config.get("model"), "model"):
+        if node.values.get("norm") == "virtual":
+            cause = f"virtual batch norm has normal reference latents, and those of {latent} are not"
+            yield Problem(f"{node.path}.norm", cause, "Use norm=batch, or normal latents.")
+        if "normal_latents" in node.traits("requires"):
+            cause = f"{node.target.path} draws further latents from N(0, I), and those of {latent} are not normal"
+            yield Problem(latent.path, cause, "Use normal latents.")
 
 
 def _without_data(config: dict[str, Any], provided: frozenset[str]) -> Iterator[Problem]:
@@ -313,6 +323,14 @@ def _one_image(config: dict[str, Any]) -> Iterator[Problem]:
     if game and "single_image" in game.traits("requires") and at(config, "trainer", "batch_size") != 1:
         cause = f"{game.target.path} learns from exactly one image"
         yield Problem("trainer.batch_size", cause, "Use trainer.batch_size=1.")
+
+
+def _standing_statistics(config: dict[str, Any]) -> Iterator[Problem]:
+    """Statistics over samples of a game that makes none by itself."""
+    game = next(nodes(config.get("model"), "model"), None)
+    if game and at(config, "trainer", "standing_batches") and "samples" not in game.traits("provides"):
+        cause = f"standing statistics are those of samples, and {game} draws none by itself"
+        yield Problem("trainer.standing_batches", cause, "Use trainer.standing_batches=0.")
 
 
 def _unknown_best(config: dict[str, Any]) -> Iterator[Problem]:

@@ -16,17 +16,18 @@ from ganrun.config.build import build
 from ganrun.config.launch import split_of
 from ganrun.config.load import load_data, truncated
 from ganrun.config.paths import OUTPUTS, conf_folder
+from ganrun.config.preflight import quoted
 from ganrun.config.runs import check_verb, find_runs, offer_saved, typed_values
 from ganrun.config.trained import Trained, load_run
 from ganrun.config.validate import plain
 from ganrun.config.words import listing
 from ganrun.core.errors import ConfigError, GanrunError, RunError
 from ganrun.core.types import Dataset, LatentSpace
-from ganrun.engine.evaluator import generator_of
 from ganrun.engine.folder import RunFolder
 from ganrun.engine.scores import FILE, Entry, read, remember, show_in_tensorboard, table
 from ganrun.engine.seeding import fixed_seed
 from ganrun.metrics.base import Evaluation
+from ganrun.sampling.draws import generator_of
 from ganrun.sampling.read import ImageFiles
 
 log = logging.getLogger(__name__)
@@ -93,8 +94,7 @@ def settings_for(run: Path, overrides: list[str]) -> dict[str, Any]:
     """
     offer_saved(run, ("evaluation", "dataset"), typed_values(overrides))
     mine = [override for override in overrides if not override.startswith("runs=")]
-    quoted = str(run).replace("'", "\\'")
-    settings = plain(compose("evaluate", [*mine, f"run='{quoted}'"]))
+    settings = plain(compose("evaluate", [*mine, f"run={quoted(str(run))}"]))
     if problems := check_verb(settings, "EvaluateConfig"):
         raise ConfigError(problems)
     return settings
@@ -147,7 +147,11 @@ def score_at(trained: Trained, evaluation: Evaluation, run: Path, truncation: fl
     """Score a run with truncated latents; ``None``: with all."""
     game, evaluation.truncation = trained.game, truncation
     assert evaluation.seed is not None
-    with torch.no_grad(), fixed_seed(evaluation.seed, "evaluation"), truncated(game, truncation):  # as during training
+    with (
+        torch.no_grad(),
+        truncated(game, truncation, trained.config),
+        fixed_seed(evaluation.seed, "evaluation"),  # as during training
+    ):
         return _entry(str(run), trained.step, evaluation, generator_of(game), game.latent_space())
 
 
@@ -193,4 +197,4 @@ def _entry(
     scores = evaluation.run(generate, space)
     if not scores:
         raise RunError(f"{subject}: no score could be had; why is said above.")
-    return Entry(subject, step, evaluation.stamp(), scores)
+    return Entry(subject, step, evaluation.stamp(), scores, evaluation.directions())

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from ganrun.config.build import build, data_context
 from ganrun.config.compatibility import check_facts, resolve_auto, warnings
+from ganrun.config.origin import Origin, hyperparameters, since_the_beginning
 from ganrun.core.errors import ConfigError, GanrunError, RunError
 from ganrun.core.facts import Facts
 from ganrun.core.types import Dataset, parameter_count
@@ -36,7 +37,7 @@ from ganrun.engine.settings import (
     WatchdogSettings,
 )
 from ganrun.engine.signals import stop_on_signals
-from ganrun.engine.trainer import Stopped, Trainer, resolve_device
+from ganrun.engine.trainer import Helper, Stopped, Trainer, resolve_device
 from ganrun.engine.watchdog import Watchdog
 from ganrun.games.base import Game
 
@@ -47,12 +48,13 @@ class StoppedEarlyError(RunError):
     """The watchdog ended a run; everything was saved, and the folder says why."""
 
 
-def train(config: dict[str, Any], folder: Path) -> float | None:
+def train(config: dict[str, Any], folder: Path, origin: Origin) -> float | None:
     """Train a run, or go on with it when ``folder`` holds one.
 
     Args:
         config: resolved and checked configuration, plain containers only.
         folder: the run folder.
+        origin: what the configuration was made from.
 
     Returns:
         The best value of the selecting metric, for a sweeper; ``None`` without one.
@@ -64,18 +66,17 @@ def train(config: dict[str, Any], folder: Path) -> float | None:
     """
     devices = config["trainer"]["devices"]
     if devices > 1 and "RANK" not in os.environ:
-        return spawn(config, folder, devices)
+        return spawn(config, folder, origin, devices)
     with distributed.process_group(resolve_device(config["trainer"]["device"]).type):
-        return train_in_process(config, RunFolder(folder))
+        return train_in_process(config, RunFolder(folder), origin)
 
 
-def spawn(config: dict[str, Any], folder: Path, devices: int) -> float | None:
+def spawn(config: dict[str, Any], folder: Path, origin: Origin, devices: int) -> float | None:
     """Start one process per device inside this job and wait for them."""
     address = distributed.free_address()
     results = mp.get_context("spawn").SimpleQueue()
-    processes = mp.start_processes(
-        _rank, args=(devices, address, config, folder, results), nprocs=devices, join=False, start_method="spawn"
-    )
+    arguments = (devices, address, config, folder, origin, results)
+    processes = mp.start_processes(_rank, args=arguments, nprocs=devices, join=False, start_method="spawn")
 
     def ask() -> None:
         for process in processes.processes:
@@ -100,7 +101,15 @@ def spawn(config: dict[str, Any], folder: Path, devices: int) -> float | None:
     return outcome
 
 
-def _rank(rank: int, devices: int, address: dict[str, str], config: dict[str, Any], folder: Path, results: Any) -> None:
+def _rank(
+    rank: int,
+    devices: int,
+    address: dict[str, str],
+    config: dict[str, Any],
+    folder: Path,
+    origin: Origin,
+    results: Any,
+) -> None:
     """One of the processes that :func:`spawn` starts."""
     os.setpgrp()  # a terminal's Ctrl-C reaches the parent only, which asks every process once
     tqdm.set_lock(threading.RLock())  # bars of this process only; a semaphore would outlive its hard end below
@@ -112,7 +121,7 @@ def _rank(rank: int, devices: int, address: dict[str, str], config: dict[str, An
         logging.getLogger().addHandler(file)
     outcome: Any = None
     try:
-        outcome = train(config, folder)
+        outcome = train(config, folder, origin)
     except GanrunError as error:
         outcome = error
     except (SystemExit, KeyboardInterrupt):
@@ -123,14 +132,14 @@ def _rank(rank: int, devices: int, address: dict[str, str], config: dict[str, An
     os._exit(0)  # tearing down the interpreter beside the process group's threads was seen to abort now and then
 
 
-def train_in_process(config: dict[str, Any], folder: RunFolder) -> float | None:
+def train_in_process(config: dict[str, Any], folder: RunFolder, origin: Origin) -> float | None:
     """Train with this process as one of those that the process group names."""
     if not distributed.is_main():
         logging.disable()  # the main process tells what happens
-        return _train(config, folder)
+        return _train(config, folder, origin)
     with folder.locked():
         try:
-            return _train(config, folder)
+            return _train(config, folder, origin)
         except StoppedEarlyError:
             raise  # the folder says so already
         except Exception as error:
@@ -147,7 +156,7 @@ def last_step(folder: RunFolder) -> int:
     return checkpoint.step_of(paths[-1]) if paths else 0
 
 
-def _train(config: dict[str, Any], folder: RunFolder) -> float | None:
+def _train(config: dict[str, Any], folder: RunFolder, origin: Origin) -> float | None:
     settings = TrainerSettings(**config["trainer"])
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
@@ -168,29 +177,27 @@ def _train(config: dict[str, Any], folder: RunFolder) -> float | None:
         log.info("%s has had its %d steps; extend it with trainer.steps=N", folder.path, settings.steps)
         best: float | None = state["best"].get("value")
         return best
-    logbook = Logbook(folder, settings.log_every_steps, config)
+    origin = since_the_beginning(origin, folder)
+    logbook = Logbook(folder, settings.log_every_steps, config, hyperparameters(origin, config["seed"]))
     watchdog = WatchdogSettings(**config["watchdog"])
     if watchdog.action != "none":
         logbook.watchdog = Watchdog(watchdog, folder, logbook)
     checkpoints = Checkpoints(folder, settings.checkpoint_every_steps, settings.keep_checkpoints, config, logbook)
+    evaluator = Evaluator(make_evaluation(config), split_of(config["dataset"]), logbook)
+    painter = Painter(folder, settings.picture_every_steps, settings.picture_samples, logbook)
     trainer = Trainer(
         settings=settings,
         seed=config["seed"],
         dataset=dataset,
         optimizers=make_optimizers(config),
         players=make_player_settings(config),
-        helpers=[
-            Evaluator(make_evaluation(config), split_of(config["dataset"]), logbook),
-            Painter(folder, settings.picture_every_steps, settings.picture_samples, logbook),
-            logbook,
-            checkpoints,
-        ],
+        helpers=[evaluator, *make_reporter(config["sweep"]), painter, logbook, checkpoints],
         checkpoint=state,
     )
     announce(trainer, game, folder, state)
     if distributed.is_main():
         folder.write_config(config)
-        folder.write_environment(dataset.facts, device_name(trainer.device))
+        folder.write_environment(dataset.facts, device_name(trainer.device), origin.as_dict())
         folder.write_status("running", 0 if state is None else state["step"])
     return fit(trainer, game, folder, logbook, checkpoints)
 
@@ -233,12 +240,17 @@ def fit(trainer: Trainer, game: Game, folder: RunFolder, logbook: Logbook, check
             finished = True
         except Stopped:
             checkpoints.save(trainer)
-            log.warning("stopped at step %d; go on with: ganrun run=%s", trainer.step, folder.path)
+            if trainer.stop_status == "stopped":
+                log.warning("stopped at step %d; go on with: ganrun run=%s", trainer.step, folder.path)
         finally:
             with contextlib.suppress(OSError):  # on a full disk the first error is the one to tell
                 logbook.close(finished)
         if distributed.is_main():
-            folder.write_status("finished" if finished else "stopped", trainer.step, trainer.stop_reason, trainer.best)
+            status = "finished" if finished else trainer.stop_status
+            folder.write_status(status, trainer.step, trainer.stop_reason, trainer.best)
+    if trainer.stop_status == "pruned":
+        log.info("%s", trainer.stop_reason)
+        return trainer.best.get("value")
     if trainer.stop_reason:
         raise StoppedEarlyError(f"{trainer.stop_reason} Everything is saved in {folder.path}.")
     if not finished:
@@ -294,6 +306,15 @@ def make_player_settings(config: dict[str, Any]) -> dict[str, PlayerSettings]:
 def make_evaluation(config: dict[str, Any]) -> EvaluationSettings:
     """Metrics, their feature extractor and their interval."""
     return EvaluationSettings(**build(config["evaluation"], path="evaluation"))
+
+
+def make_reporter(sweep: dict[str, Any]) -> list[Helper]:
+    """What a trial of a search has besides."""
+    if sweep["folder"] is None or sweep["trial"] is None:
+        return []
+    from ganrun.sweep.trial import Reporter  # imports Optuna
+
+    return [Reporter(Path(sweep["folder"]), sweep["trial"])]
 
 
 def split_of(dataset: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal
 
 from ganrun.config.build import build
@@ -11,11 +11,12 @@ from ganrun.config.launch import make_game, the_image
 from ganrun.core.errors import DataError, RunError
 from ganrun.core.facts import Facts
 from ganrun.core.types import Dataset
-from ganrun.engine import precision, stages
+from ganrun.engine import precision, stages, standing
+from ganrun.engine.settings import TrainerSettings
 from ganrun.engine.trainer import resolve_device
 from ganrun.games.adversarial import AdversarialGame
 from ganrun.games.base import Game
-from ganrun.sampling.truncation import truncate
+from ganrun.sampling.truncation import truncate, truncate_styles
 
 Weights = Literal["ema", "raw"]
 """``ema``: moving averages where the run keeps them; ``raw``: the weights that were trained last."""
@@ -44,7 +45,7 @@ def load_data(node: dict[str, Any], facts: Facts | None, device: str = "auto") -
 
 
 def load_game(state: dict[str, Any], dataset: Dataset | None, weights: Weights, device: str = "auto") -> Game:
-    """The game of a checkpoint, in evaluation mode on the device.
+    """The game of a checkpoint, in evaluation mode on the device, ready to be sampled as during training.
 
     Args:
         state: a checkpoint.
@@ -59,12 +60,20 @@ def load_game(state: dict[str, Any], dataset: Dataset | None, weights: Weights, 
     stages.restore(
         game, state, config["seed"], weights == "ema", lambda stage: precision.prepare(stage.game, where, how)
     )
+    standing.accumulate(game, TrainerSettings(**config["trainer"]), config["seed"])
     return game
 
 
 @contextmanager
-def truncated(game: Game, bound: float | None) -> Iterator[None]:
-    """Let the game draw truncated latents inside the block; ``None`` changes nothing.
+def truncated(game: Game, bound: float | None, config: dict[str, Any]) -> Iterator[None]:
+    """Let the game draw truncated latents inside the block, or styles where its generator has some.
+
+    Standing statistics, where the run has them, are then those of truncated samples.
+
+    Args:
+        game: of a run.
+        bound: of normal latents in standard deviations, or ψ of styles; ``None`` changes nothing.
+        config: of the run; an exported generator's has no trainer, and keeps the statistics that it was exported with.
 
     Raises:
         RunError: its latents cannot be truncated.
@@ -75,11 +84,20 @@ def truncated(game: Game, bound: float | None) -> Iterator[None]:
     if not isinstance(game, AdversarialGame):
         raise RunError(f"truncation needs a latent, and {type(game).__name__} has none. Leave truncation out.")
     whole = game.latent
-    game.latent = truncate(whole, bound)
+    if not truncate_styles(game.generator, bound):
+        game.latent = truncate(whole, bound)
     try:
-        yield
+        with _standing_statistics(game, config):
+            yield
     finally:
         game.latent = whole
+        truncate_styles(game.generator, 1.0)
+
+
+def _standing_statistics(game: Game, config: dict[str, Any]) -> AbstractContextManager[None]:
+    if "trainer" not in config:
+        return nullcontext()
+    return standing.statistics(game, TrainerSettings(**config["trainer"]), config["seed"])
 
 
 def shape(of: tuple[int, ...]) -> str:

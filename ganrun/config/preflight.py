@@ -16,7 +16,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -74,6 +74,30 @@ def preflight(arguments: list[str], config_name: str, schema: str) -> None:
             problems += checker.run(overrides, names_only=bool(options.cfg or options.info))
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def with_positional(arguments: list[str], key: str) -> list[str]:
+    """A command line with its paths collected into one list; folders of sweeps have equal signs in their names.
+
+    Args:
+        arguments: the command line without the program's name and verb.
+        key: of the list.
+    """
+
+    def is_path(word: str) -> bool:
+        head, equals, _ = word.partition("=")
+        return not equals or ("/" in head and not head.startswith("hydra/")) or Path(word).exists()
+
+    paths = [word for word in get_args(arguments).overrides if is_path(word)]
+    if not paths:
+        return arguments
+    return [*(word for word in arguments if word not in paths), f"{key}=[{','.join(map(quoted, paths))}]"]
+
+
+def quoted(text: str) -> str:
+    """``text`` as a value that Hydra takes literally."""
+    escaped = text.replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _search_path(options: Namespace, overrides: list[Override]) -> list[str]:
@@ -158,13 +182,25 @@ class _Checker:
             if override.key_or_group in FOLDERS
             or (override.is_sweep_override() and re.match(r"name$|sweep\.", override.key_or_group))
         ]
-        for job in self._jobs(overrides):
+        for job in self._jobs([*self._given(overrides), *overrides]):
             named, config = self.names(job)
             problems += named
             if config is not None and self.schema == "RunConfig":
                 found = self.values(config, [])
                 problems += [problem for problem in found if isinstance(problem, UnknownKey)]
         return problems
+
+    def _given(self, overrides: list[Override]) -> list[Override]:
+        """Swept values that stand in a file and are not typed."""
+        single = [override for override in overrides if not override.is_sweep_override()]
+        choices = [str(o.input_line) for o in single if o.is_hydra_override() or self._is_group(o)]
+        try:
+            config = compose(self.config_name, [*self.search_path, *choices], return_hydra_config=True)
+        except (HydraException, OmegaConfBaseException):
+            return []  # told for every job
+        typed = {override.get_key_element() for override in overrides}
+        given = {key: values for key, values in (config.hydra.sweeper.get("params") or {}).items() if key not in typed}
+        return OverridesParser.create(self.loader).parse_overrides([f"{key}={value}" for key, value in given.items()])
 
     def _jobs(self, overrides: list[Override]) -> Iterator[list[Override]]:
         """One job for every combination of swept groups; swept values are represented by their first."""
@@ -177,10 +213,9 @@ class _Checker:
                 override.config_loader = self.loader
                 values = [f"{key}={value}" for value in override.sweep_string_iterator()]
                 values = values if self._options(override.key_or_group) else values[:1]
-            elif override.is_sweep_override():
-                values = []  # an interval of another sweeper
-            if values:
-                choices.append(values)
+            elif isinstance(interval := override.value(), IntervalSweep):
+                values = [f"{override.get_key_element()}={interval.start}"]
+            choices.append(values)
         for job in itertools.product(*choices):
             yield parser.parse_overrides(list(job))
 

@@ -27,6 +27,7 @@ MAY_CHANGE = (
     "trainer.threads",
     "trainer.log_every_steps",
     "trainer.picture_every_steps",
+    "trainer.standing_*",
     "trainer.checkpoint_every_steps",
     "trainer.keep_checkpoints",
     "evaluation.*",

@@ -28,12 +28,14 @@ class SweepSettings:
         on_error: ``stop``: no run starts once one has failed.
         retry: failed runs are trained again.
         jobs_per_gpu: runs that may share a GPU.
+        trial: number of the search's trial that a run is; ``None`` where it is none.
     """
 
     folder: str | None
     on_error: Literal["continue", "stop"]
     retry: bool
     jobs_per_gpu: PositiveInt
+    trial: NonNegativeInt | None
 
 
 @dataclass
@@ -79,7 +81,7 @@ class SampleConfig:
         run: folder of a trained run.
         count: how many samples.
         seed: of the latents.
-        truncation: latents beyond this many standard deviations are drawn again; ``None``: none are.
+        truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
         condition: class of all samples; ``None``: one class per row.
         files: one grid, or a file per sample.
         numbered: whether every image of a grid has its number below it.
@@ -118,7 +120,7 @@ class EvaluateConfig:
         generated: directory or ZIP archive of images.
         step: checkpoint: the newest, the best or the one of a step.
         weights: moving averages or the weights trained last.
-        truncation: latents beyond this many standard deviations are drawn again; ``None``: none are.
+        truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
         seed: of the latents; ``None``: the run's own.
         output: file that remembers the scores; ``None``: in the run folder.
         evaluation: scores.
@@ -148,7 +150,7 @@ class NeighboursConfig:
         space: where distances are measured.
         step: checkpoint: the newest, the best or the one of a step.
         weights: moving averages or the weights trained last.
-        truncation: latents beyond this many standard deviations are drawn again; ``None``: none are.
+        truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
         seed: of the latents.
         output: file to write; ``None``: inside the run folder.
         evaluation: its features are those of ``space=features``.
@@ -169,6 +171,29 @@ class NeighboursConfig:
 
 
 @dataclass
+class ReconstructConfig:
+    """What ``ganrun reconstruct`` draws.
+
+    Args:
+        run: folder of a trained run.
+        count: images that are read and written again.
+        columns: images in a row.
+        step: checkpoint: the newest, the best or the one of a step.
+        weights: moving averages or the weights trained last.
+        output: file to write; ``None``: inside the run folder.
+        dataset: the images.
+    """
+
+    run: str
+    count: PositiveInt
+    columns: PositiveInt
+    step: Literal["last", "best"] | NonNegativeInt
+    weights: Literal["ema", "raw"]
+    output: str | None
+    dataset: Dataset | None
+
+
+@dataclass
 class InterpolateConfig:
     """What ``ganrun interpolate`` draws.
 
@@ -179,7 +204,7 @@ class InterpolateConfig:
         path: straight line, arc, or what suits the latents.
         step: checkpoint: the newest, the best or the one of a step.
         weights: moving averages or the weights trained last.
-        truncation: latents beyond this many standard deviations are drawn again; ``None``: none are.
+        truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
         seed: of the latents.
         output: file to write; ``None``: inside the run folder.
     """
@@ -236,6 +261,21 @@ class ExportConfig:
     format: Literal["safetensors", "torch_export", "onnx"]
     step: Literal["last", "best"] | NonNegativeInt
     weights: Literal["ema", "raw"]
+    output: str | None
+
+
+@dataclass
+class ReportConfig:
+    """What ``ganrun report`` compares.
+
+    Args:
+        folders: of runs or sweeps, or with such anywhere below them.
+        metric: tag of the metric that ranks; ``None``: the one that selects the best checkpoints.
+        output: folder to write into; ``None``: the folder itself; of several, one below ``outputs/reports``.
+    """
+
+    folders: list[str]
+    metric: str | None
     output: str | None
 
 

@@ -63,7 +63,7 @@ class Trained:
             count: how many.
             condition: the class of all or of each; ``None``: classes in turn. Of a translator, the images to translate.
             seed: of the latents; ``None``: torch's generators go on as they are.
-            truncation: latents beyond this many standard deviations are drawn again; ``None``: none are.
+            truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
             options: SinGAN's ``height``, ``width`` and ``start_scale``.
 
         Raises:
@@ -83,7 +83,7 @@ class Trained:
         """What :meth:`sample` returns, in parts of :data:`BATCH`."""
         self._check(count, options)
         given = self._images(count, condition) if self.game.translates else self._classes(count, condition)
-        with _seeded(seed), truncated(self.game, truncation):
+        with _seeded(seed), truncated(self.game, truncation, self.config):
             latents = self.game.latent(count, self.game.device) if isinstance(self.game, AdversarialGame) else None
             for part in torch.arange(count, device=self.game.device).split(BATCH):
                 classes = None if given is None else given[part]
@@ -100,7 +100,7 @@ class Trained:
         """
         self._check(count, {})
         game = self._with_latent("no latents to draw")
-        with torch.no_grad(), _seeded(seed), truncated(game, truncation):
+        with torch.no_grad(), _seeded(seed), truncated(game, truncation, self.config):
             return game.latent(count, game.device)
 
     @torch.no_grad()
@@ -115,7 +115,7 @@ class Trained:
         Args:
             latents: ``[N, size]``.
             condition: the class of all or of each; ``None``: classes in turn.
-            truncation: that of the latents, which are taken as they are, for generators that truncate something else.
+            truncation: ψ of styles; latents are taken as they are, so give what they were drawn with.
 
         Raises:
             RunError: the game has no latents, latents of another size, or no such classes.
@@ -127,7 +127,7 @@ class Trained:
         latents = latents.to(game.device)
         classes = self._classes(len(latents), condition)
         parts = torch.arange(len(latents), device=game.device).split(BATCH)
-        with truncated(game, truncation):
+        with truncated(game, truncation, self.config):
             return torch.cat(
                 [self._decode(latents[part], None if classes is None else classes[part]) for part in parts]
             )

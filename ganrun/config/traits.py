@@ -61,6 +61,8 @@ def provided_by(config: dict[str, Any]) -> dict[str, str]:
     provided: dict[str, str] = {}
     for node in nodes(config.get("loss"), "loss"):
         provided |= dict.fromkeys(node.traits("provides"), node.path)
+    for node in _in_place_of(config, "generator"):
+        provided |= dict.fromkeys(node.traits("provides"), node.path)
     for node in discriminators(config):
         provided |= dict.fromkeys(node.traits("provides"), node.path)
         for (key, value), trait in SETTINGS.items():
@@ -79,8 +81,12 @@ def provided_by(config: dict[str, Any]) -> dict[str, str]:
 
 def discriminators(config: dict[str, Any]) -> Iterator[Node]:
     """Components of the model in a place that is called a discriminator or critic."""
+    return _in_place_of(config, "discriminator", "critic")
+
+
+def _in_place_of(config: dict[str, Any], *roles: str) -> Iterator[Node]:
     for node in nodes(config.get("model"), "model"):
-        if any(part.startswith(("discriminator", "critic")) for part in node.path.split(".")[1:]):
+        if any(part.startswith(roles) for part in node.path.split(".")[1:]):
             yield node
 
 

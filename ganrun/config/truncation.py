@@ -39,7 +39,7 @@ def truncation(settings: dict[str, Any]) -> Path:
     read(folder.path / FILE)  # what cannot be remembered is not computed
     trained, evaluation = prepare(settings)
     for value in values:
-        with truncated(trained.game, value):
+        with truncated(trained.game, value, trained.config):
             pass  # before any time is spent
     entries = []
     for number, value in enumerate(values, start=1):

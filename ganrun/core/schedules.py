@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ganrun.core.arguments import Fraction, NonNegative
+from ganrun.core.arguments import Fraction, NonNegative, Positive
 
 Schedule = Callable[[float], float]
 
@@ -43,6 +43,21 @@ def cosine(begin: Fraction, end: Fraction, final: NonNegative) -> Schedule:
     """
     done = _ramp(begin, end)
     return lambda progress: final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * done(progress)))
+
+
+def exponential(begin: Fraction, end: Fraction, final: Positive) -> Schedule:
+    """1 until ``begin``, then down by equal shares in equal times to ``final`` at ``end``, and ``final`` from there on.
+
+    Args:
+        begin: progress in [0, 1] at which the decay begins.
+        end: progress in [0, 1] at which it ends.
+        final: factor at ``end``.
+
+    Raises:
+        ValueError: ``end`` is before ``begin``.
+    """
+    done = _ramp(begin, end)
+    return lambda progress: final ** done(progress)
 
 
 def step(begin: Fraction, final: NonNegative) -> Schedule:

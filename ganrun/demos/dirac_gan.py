@@ -15,13 +15,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from ganrun.core.colours import BLACK, BLUE, VERMILION
 from ganrun.core.types import START, DiscriminatorOutput, Terms
 from ganrun.demos.base import MMGAN, NSGAN, WGAN, Demonstration, objective_of, total
 from ganrun.losses.base import Comparison
 from ganrun.losses.objective import Objective
 from ganrun.losses.terms.gradient_penalty import GradientPenalty
 from ganrun.losses.terms.r1 import R1
-from ganrun.sampling.pictures import BLACK, BLUE, VERMILION, Pixels, rasterise
+from ganrun.sampling.pictures import Pixels, rasterise
 
 BEGIN = (1.0, -1.0)  # θ, ψ
 RATE = 0.1

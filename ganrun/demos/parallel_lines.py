@@ -15,12 +15,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from ganrun.core.colours import BLACK, BLUE, GREEN, ORANGE, VERMILION
 from ganrun.core.types import START, DiscriminatorOutput
 from ganrun.demos.base import MMGAN, NSGAN, WGAN, Demonstration, objective_of, total
 from ganrun.losses.base import AdversarialLoss, Comparison, Term
 from ganrun.losses.terms.gradient_penalty import GradientPenalty
 from ganrun.metrics.wasserstein import matched_distance
-from ganrun.sampling.pictures import BLACK, BLUE, GREEN, ORANGE, VERMILION, Pixels, rasterise
+from ganrun.sampling.pictures import Pixels, rasterise
 
 THETAS = (-1.0, -0.8, -0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 LAMBDA = 10.0

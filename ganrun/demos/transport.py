@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
+from ganrun.core.colours import BLUE, GREEN, VERMILION
 from ganrun.demos.base import Demonstration
 from ganrun.metrics.wasserstein import Transport, transport
-from ganrun.sampling.pictures import BLUE, GREEN, VERMILION, Pixels, rasterise
+from ganrun.sampling.pictures import Pixels, rasterise
 
 Masses = NDArray[np.float64]
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from ganrun.core.errors import RunError
 from ganrun.engine import distributed
@@ -15,8 +11,8 @@ from ganrun.engine.logbook import Logbook
 from ganrun.engine.scores import FILE, Entry, remember
 from ganrun.engine.settings import EvaluationSettings
 from ganrun.engine.trainer import Trainer
-from ganrun.games.base import Game
 from ganrun.metrics.base import Evaluation
+from ganrun.sampling.draws import generator_of
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +77,8 @@ class Evaluator:
         with trainer.sampling("evaluation"):
             scores = self.evaluation.run(generator_of(trainer.game), trainer.game.latent_space())
         if scores:
-            self._keep(Entry(str(self.logbook.folder.path), trainer.step, self.evaluation.stamp(), scores))
+            path, of = str(self.logbook.folder.path), self.evaluation
+            self._keep(Entry(path, trainer.step, of.stamp(), scores, of.directions()))
         return scores
 
     def _keep(self, entry: Entry) -> None:
@@ -96,24 +93,9 @@ class Evaluator:
         tag = distributed.local_work(lambda: tag)
         if name is None or tag not in scores:
             return
+        trainer.scores[trainer.step] = scores[tag]
         sign = 1.0 if self.settings.metrics[name].lower_is_better else -1.0
         best: dict[str, Any] = trainer.best
         if best.get("metric") != tag or sign * scores[tag] < sign * best["value"]:
             trainer.best = {"step": trainer.step, "metric": tag, "value": scores[tag]}
         self.logbook.add_scalars({f"metric/best_{tag}": trainer.best["value"]}, trainer.step)
-
-
-def generator_of(game: Game) -> Callable[[int], Tensor | tuple[Tensor, Tensor]]:
-    """What an evaluation draws from: samples, with the labels they were asked for if the game is conditional."""
-    if not game.classes:
-        return game.sample
-
-    drawn = 0
-
-    def labelled(count: int) -> tuple[Tensor, Tensor]:
-        nonlocal drawn  # goes on where the last batch ended, so that every class gets as many samples
-        condition = torch.arange(drawn, drawn + count, device=game.device) % game.classes
-        drawn += count
-        return game.sample(count, condition), condition
-
-    return labelled

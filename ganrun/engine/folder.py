@@ -96,11 +96,11 @@ class RunFolder:
 
     def state(self) -> dict[str, Any]:
         """What :meth:`write_status` recorded last; empty where nothing can be read."""
-        try:
-            state = json.loads((self.path / "status.json").read_text())
-        except (OSError, ValueError):
-            return {}
-        return state if isinstance(state, dict) else {}
+        return _read(self.path / "status.json")
+
+    def environment(self) -> dict[str, Any]:
+        """What :meth:`write_environment` recorded last; empty where nothing can be read."""
+        return _read(self.path / "environment.json")
 
     def record_failure(self, reason: str) -> None:
         """Record ``failed`` for a run that could not do it itself, unless another process is training it."""
@@ -112,16 +112,36 @@ class RunFolder:
         """Record the resolved configuration."""
         write_text(self.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
 
-    def write_environment(self, facts: Facts, device: str) -> None:
-        """Record versions, hardware, code and data."""
+    def write_environment(self, facts: Facts, device: str, origin: dict[str, Any]) -> None:
+        """Record versions, hardware, code, data, ``origin``, and the command beside those of earlier sessions.
+
+        Args:
+            facts: of the data.
+            device: what a person calls it.
+            origin: what the configuration was made from.
+        """
         environment = versions() | {
             "device": device,
             "platform": platform.platform(),
-            "command": sys.argv,
+            "commands": [*self.commands(), sys.argv],
+            **origin,
             "git": git_state(),
             "data": {"description": facts.description, "fingerprint": facts.fingerprint, "count": list(facts.count)},
         }
         write_text(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
+
+    def commands(self) -> list[list[str]]:
+        """Command lines of all sessions, oldest first."""
+        commands: list[list[str]] = self.environment().get("commands", [])
+        return commands
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _try_lock(file: IO[str], attempts: int) -> bool:

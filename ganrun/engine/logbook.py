@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import re
+import resource
+import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LINE_EVERY_SECONDS = 10.0
+SESSION = ".session"
+"""Ending of the event files that hold what the HPARAMS tab shows of a run."""
+
 NON_FINITE_REMEDY = (
     "Start a new run with lower learning rates, technique=[gradient_clipping] or trainer.precision=fp32."
 )
@@ -60,16 +65,20 @@ class Logbook:
     Args:
         folder: the run folder.
         every_steps: length of a tick.
-        config: resolved configuration, shown as text and as hyperparameters.
+        config: resolved configuration, shown as text.
+        hyperparameters: what tells the run from others, for the HPARAMS tab.
 
     Attributes:
         watchdog: told about every tick, if there is one.
     """
 
-    def __init__(self, folder: RunFolder, every_steps: int, config: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: RunFolder, every_steps: int, config: dict[str, Any], hyperparameters: dict[str, str | float]
+    ) -> None:
         self.folder = folder
         self.every_steps = every_steps
         self.config = config
+        self.hyperparameters = hyperparameters
         self.latest: dict[str, float] = {}
         self.watchdog: Observer | None = None
         self._writer: Any = None
@@ -88,12 +97,13 @@ class Logbook:
 
         self.folder.path.mkdir(parents=True, exist_ok=True)
         self._forget_after(trainer.step)
+        for old in self.folder.path.glob(f"events.*{SESSION}"):
+            old.unlink()
+        # only the session's own summaries: with an experiment summary TensorBoard would show one run's columns for all
+        _, start, self._end = hparams(self.hyperparameters, {})
+        self._write_session(start)
         self._jsonl = (self.folder.path / "metrics.jsonl").open("a")
         self._writer = SummaryWriter(str(self.folder.path), purge_step=trainer.step + 1 if trainer.step else None)
-        # only the session's own summaries: with an experiment summary TensorBoard would show one run's columns for all
-        settings = {name: value for name, value in self.config.items() if name not in ("run", "name")}
-        _, start, self._end = hparams(flatten(settings), {})
-        self._writer._get_file_writer().add_summary(start)
         self._writer.add_text("config", "```yaml\n" + self._config_text() + "\n```", trainer.step)
         total = trainer.stage_start + trainer.settings.steps
         self._bar = tqdm(total=total, initial=trainer.step, unit="step", disable=None, dynamic_ncols=True)
@@ -115,8 +125,8 @@ class Logbook:
         """Close the files; ``finished`` marks the run as a success in the HPARAMS tab."""
         if self._writer is None:
             return
-        self._writer._get_file_writer().add_summary(self._end if finished else failure_summary())
         self._writer.close()
+        self._write_session(self._end if finished else failure_summary())
         self._jsonl.close()
         if self._bar is not None:
             self._bar.close()
@@ -154,7 +164,7 @@ class Logbook:
         if self._writer is None:
             return
         for tag, value in values.items():
-            self._writer.add_scalar(tag, value, step)
+            self._writer.add_scalar(tag_in_tensorboard(tag), value, step)
         self._jsonl.write(json.dumps({"step": step} | values) + "\n")
         self._jsonl.flush()
 
@@ -210,9 +220,7 @@ class Logbook:
             "speed/images_per_second": (trainer.stream.images_seen - self._tick_images) / elapsed,
             "speed/images_seen": float(trainer.stream.images_seen),
         }
-        if trainer.device.type == "cuda":
-            speed["speed/peak_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
-        return speed | shares
+        return speed | {"speed/peak_memory_gib": peak_memory_gib(trainer.device)} | shares
 
     def _show(self, trainer: Trainer) -> None:
         if self._bar is None:
@@ -238,10 +246,25 @@ class Logbook:
             kept = [line for line in path.read_text().splitlines() if _step_of_line(line) <= step]
             write_text(path, "".join(line + "\n" for line in kept))
 
+    def _write_session(self, summary: Any) -> None:
+        """In an event file of its own, which the next start removes: of several, TensorBoard believes the first."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        with SummaryWriter(str(self.folder.path), filename_suffix=SESSION) as writer:
+            writer._get_file_writer().add_summary(summary)
+
     def _config_text(self) -> str:
         from omegaconf import OmegaConf
 
         return OmegaConf.to_yaml(OmegaConf.create(self.config))
+
+
+def peak_memory_gib(device: torch.device) -> float:
+    """Most memory that this process has held so far: of tensors on a GPU; on a CPU, of everything."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    unit = 1 if sys.platform == "darwin" else 2**10  # bytes of ``ru_maxrss``
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 def _step_of_line(line: str) -> float:
@@ -249,6 +272,11 @@ def _step_of_line(line: str) -> float:
         return float(json.loads(line)["step"])
     except ValueError:  # the last line of a killed run may be cut
         return float("inf")
+
+
+def tag_in_tensorboard(tag: str) -> str:
+    """``Metric/fid`` of ``metric/fid``: capitals sort first, and the HPARAMS tab opens with the first five tags."""
+    return tag.replace("metric/", "Metric/") if tag.startswith("metric/") else tag
 
 
 def charts(tags: list[str]) -> dict[str, list[Any]]:
@@ -268,15 +296,6 @@ def loss_totals(values: dict[str, float]) -> list[str]:
             player = tag.split("/")[1]
             totals[player] = totals.get(player, 0.0) + value
     return [f"{player} {total:.3f}" for player, total in totals.items()]
-
-
-def flatten(config: Any, prefix: str = "") -> dict[str, str | float]:
-    """Nested configuration -> dotted name -> number or text, as the HPARAMS tab wants it."""
-    if isinstance(config, dict):
-        return {k: v for key, value in config.items() for k, v in flatten(value, f"{prefix}{key}.").items()}
-    if isinstance(config, bool) or not isinstance(config, int | float):
-        return {prefix[:-1]: str(config)}
-    return {prefix[:-1]: config}
 
 
 def failure_summary() -> Any:

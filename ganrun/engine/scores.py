@@ -5,9 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Entry:
         step: of the checkpoint; ``None`` for images.
         stamp: how the scores were made.
         scores: tag -> score.
+        lower_is_better: tag -> whether lower scores are better; deviations have no entry.
         time: when, ISO 8601.
     """
 
@@ -39,6 +40,7 @@ class Entry:
     step: int | None
     stamp: Stamp
     scores: dict[str, float]
+    lower_is_better: dict[str, bool]
     time: str = field(default_factory=_now)
 
     def as_dict(self) -> dict[str, Any]:
@@ -48,8 +50,15 @@ class Entry:
             "step": self.step,
             "stamp": self.stamp.as_dict(),
             "scores": self.scores,
+            "lower_is_better": self.lower_is_better,
             "time": self.time,
         }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Entry:
+        """The entry that :meth:`as_dict` wrote."""
+        known = {field.name: values[field.name] for field in fields(cls)}
+        return cls(**known | {"stamp": Stamp.from_dict(values["stamp"])})
 
 
 def remember(entry: Entry, path: Path) -> None:
@@ -120,7 +129,7 @@ def _row(entry: Entry) -> str:
     return entry.subject if entry.step is None else f"{entry.subject} step {entry.step}"
 
 
-def _one_table(part: Sequence[Column]) -> str:
+def _one_table(part: Sequence[Column[str]]) -> str:
     """A row per subject; a single subject with many scores gets a line for each."""
     names = list(dict.fromkeys(row for column in part for row in column.scores))
     cells = [["", *(column.header for column in part)]]
@@ -135,5 +144,5 @@ def _one_table(part: Sequence[Column]) -> str:
     return "\n".join([str(part[0].stamp), *lines]) + "\n"
 
 
-def _cell(column: Column, row: str) -> str:
+def _cell(column: Column[str], row: str) -> str:
     return f"{column.scores[row]:.4f}" if row in column.scores else "-"

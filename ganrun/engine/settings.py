@@ -25,6 +25,9 @@ class TrainerSettings:
         log_every_steps: length of a tick, after which statistics are written.
         picture_every_steps: between two sets of pictures; 0: only at the end.
         picture_samples: samples in a picture.
+        standing_batches: batches from which batch norm's statistics are taken anew whenever samples are about to be
+            drawn; 0: the running averages of training serve.
+        standing_batch_size: samples in each of them.
         checkpoint_every_steps: between two checkpoints; 0: only at the end.
         keep_checkpoints: how many of the newest checkpoints stay on disk.
     """
@@ -39,6 +42,8 @@ class TrainerSettings:
     log_every_steps: PositiveInt
     picture_every_steps: NonNegativeInt
     picture_samples: PositiveInt
+    standing_batches: NonNegativeInt
+    standing_batch_size: Annotated[int, ">= 2"]
     checkpoint_every_steps: NonNegativeInt
     keep_checkpoints: PositiveInt
 

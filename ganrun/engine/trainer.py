@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import torch
 
 from ganrun.core.errors import RunError
+from ganrun.core.modules import evaluation_mode
 from ganrun.core.types import Dataset, Moment, Move
-from ganrun.engine import distributed, precision, stages
+from ganrun.engine import distributed, precision, stages, standing
 from ganrun.engine.player import OptimizerFactory, averaged, make_players
 from ganrun.engine.seeding import fixed_seed, reseed
 from ganrun.engine.settings import PlayerSettings, TrainerSettings
@@ -48,6 +49,10 @@ class Trainer:
         players: player -> settings.
         helpers: asked after every step, in this order.
         checkpoint: state to resume from, as returned by :meth:`state_dict`.
+
+    Attributes:
+        best: step, metric and value of the best score; empty without one.
+        scores: step -> value of the selecting metric.
     """
 
     def __init__(
@@ -68,10 +73,12 @@ class Trainer:
         self.precision = precision.resolve_precision(settings.precision, self.device)
         self.step = 0
         self.best: dict[str, Any] = {}
+        self.scores: dict[int, float] = {}
         self.notes: dict[str, Any] = {}
         self.seconds: dict[str, float] = {}
         self.stop_requested = False
         self.stop_reason = ""
+        self.stop_status = "stopped"
         self._optimizers = optimizers
         self._player_settings = players
         self._checkpoint = checkpoint
@@ -155,13 +162,14 @@ class Trainer:
                     game.statistics.report(f"loss/{'+'.join(names)}/{term}", value)
         return movers
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: str, status: str = "stopped") -> None:
         """Ask for an end after this step.
 
         Args:
             reason: why; empty where a signal asked.
+            status: of the run afterwards: ``stopped``, or ``pruned`` where nothing is left to be done.
         """
-        self.stop_requested, self.stop_reason = True, reason
+        self.stop_requested, self.stop_reason, self.stop_status = True, reason, status
 
     def ask(self, moment: str) -> None:
         """Let every helper do its part, and account for its time."""
@@ -185,8 +193,17 @@ class Trainer:
 
     @contextmanager
     def sampling(self, *seed: int | str) -> Iterator[None]:
-        """Averaged weights, evaluation mode, no gradients and a seed of its own inside the block."""
-        with averaged(self.players.values()), evaluation_mode(self.game), torch.no_grad(), fixed_seed(self.seed, *seed):
+        """Averaged weights, evaluation mode, no gradients and a seed of its own inside the block.
+
+        With standing statistics, where they are asked for. Nothing of it is left behind.
+        """
+        with (
+            averaged(self.players.values()),
+            evaluation_mode(self.game),
+            torch.no_grad(),
+            standing.statistics(self.game, self.settings, self.seed),
+            fixed_seed(self.seed, *seed),
+        ):
             yield
 
     @property
@@ -207,6 +224,7 @@ class Trainer:
             "buffers": distributed.gather(buffers) if distributed.world_size() > 1 else [],
             "players": {name: player.state_dict() for name, player in self.players.items()},
             "best": self.best,
+            "scores": self.scores,
             "notes": self.notes,
             "facts": asdict(self.dataset.facts),
         }
@@ -215,6 +233,7 @@ class Trainer:
         """Take up a state made in the current stage."""
         self.step, self.stage_start = state["step"], state["stage_start"]
         self.stream.position, self.best, self.notes = state["position"], state["best"], state.get("notes", {})
+        self.scores = state.get("scores", {})
         self._restore(state)
 
     def roll_back(self, state: dict[str, Any]) -> None:
@@ -238,18 +257,6 @@ class Trainer:
 def cpu_state(game: Game) -> dict[str, Any]:
     """A game's state, copied to the CPU."""
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in game.state_dict().items()}
-
-
-@contextmanager
-def evaluation_mode(game: Game) -> Iterator[None]:
-    """Put every module of ``game`` into evaluation mode inside the block, then back as it was."""
-    modes = [(module, module.training) for module in game.modules()]
-    game.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def resolve_device(device: str) -> torch.device:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from ganrun.core.types import Batch, LatentSpace, Move, Picture, Scatter, Terms
+from ganrun.core.types import Batch, DiscriminatorOutput, LatentSpace, Move, Picture, Scatter, Terms
 from ganrun.games.base import Game, Stream
 from ganrun.games.surface import surface
 from ganrun.latents.normal import Normal
@@ -91,6 +91,14 @@ class AdversarialGame(Game):
         if isinstance(points, Scatter) and not self.classes and not couples_samples(self.discriminator):
             pictures["surface"] = surface(points, self.compare, self.objective)
         return pictures
+
+    @torch.no_grad()
+    def reconstructions(self, samples: Tensor, condition: Tensor | None = None) -> Tensor | None:
+        """By a discriminator that is an autoencoder."""
+        if "energy" not in getattr(self.discriminator, "provides", ()):
+            return None
+        output: DiscriminatorOutput = self.discriminator(samples, condition if self.classes else None)
+        return output.reconstruction
 
     def latent_space(self) -> LatentSpace | None:
         if not isinstance(self.latent, Normal | Uniform):

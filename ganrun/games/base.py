@@ -47,6 +47,16 @@ class Arrangement:
     rows: tuple[str, ...] = ()
 
 
+def beneath(samples: Tensor, reconstructed: Tensor, columns: int) -> Picture:
+    """Images in rows, each row above its reconstructions; points together. What does not fill a row is left out."""
+    if samples.ndim == 2:
+        return Scatter(reconstructed, samples)
+    columns = max(1, min(columns, len(samples)))
+    shown = len(samples) // columns * columns
+    rows = [part[:shown].unflatten(0, (-1, columns)) for part in (samples, reconstructed)]
+    return Grid(torch.stack(rows, dim=1).flatten(0, 2), columns)
+
+
 class Game(nn.Module):
     """Networks, and who minimises what, step by step.
 
@@ -106,9 +116,24 @@ class Game(nn.Module):
         """
         arranged = self.arrange(count)
         samples = self.sample(arranged.count, arranged.condition)
-        if samples.ndim == 2:
-            return {"generated": Scatter(samples, examples.real)}
-        return {"generated": Grid(samples, arranged.columns, arranged.rows)}
+        real, condition = examples.real, examples.condition
+        generated = Scatter(samples, real) if samples.ndim == 2 else Grid(samples, arranged.columns, arranged.rows)
+        pictures: dict[str, Picture] = {"generated": generated}
+        if (reconstructed := self.reconstructions(real, condition)) is not None:
+            pictures["reconstructions"] = beneath(real, reconstructed, round(count**0.5))
+        return pictures
+
+    def reconstructions(self, samples: Tensor, condition: Tensor | None = None) -> Tensor | None:
+        """What comes back of samples that were read into a latent or a code, without gradients.
+
+        Args:
+            samples: ``[B, *shape]``.
+            condition: their class labels; a game that is not conditional leaves them aside.
+
+        Returns:
+            ``[B, *shape]``; ``None``: nothing here reads samples.
+        """
+        return None
 
     def latent_space(self) -> LatentSpace | None:
         """The latents, if one can walk through them or if they have codes."""

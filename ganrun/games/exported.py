@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import nn
+from torch import Tensor, nn
 
 from ganrun.core.errors import RunError
 from ganrun.core.types import Batch, Move, Picture
@@ -38,6 +38,9 @@ class GeneratorAlone(AdversarialGame):
 
     def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
         return Game.pictures(self, examples, count)
+
+    def reconstructions(self, samples: Tensor, condition: Tensor | None = None) -> Tensor | None:
+        return None
 
 
 class TranslatorsAlone(CycleGAN):

@@ -140,7 +140,8 @@ class AdversarialLoss(nn.Module):
 
     A loss that is two or three element-wise formulas on scores overrides ``discriminator_real``,
     ``discriminator_fake`` and ``generator_fake``; one that needs pairs or images overrides ``discriminator_terms``
-    and ``generator_terms`` instead, and says so in ``provides``.
+    and ``generator_terms`` instead, and says so in ``provides``. ``generator_real`` is for games whose generator's
+    side makes something of the real samples, too (the encoder of a BiGAN).
     """
 
     requires: tuple[str, ...] = ()
@@ -168,6 +169,10 @@ class AdversarialLoss(nn.Module):
         """Generator's loss of one fake score."""
         raise NotImplementedError
 
+    def generator_real(self, score: Tensor) -> Tensor:
+        """Generator's loss of one real score, where that is its doing: by default minus the discriminator's."""
+        return -self.discriminator_real(score)
+
     def discriminator_terms(self, comparison: Comparison) -> Terms:
         """Terms that the discriminator minimises; their sum is the published loss."""
         return {
@@ -176,8 +181,11 @@ class AdversarialLoss(nn.Module):
         }
 
     def generator_terms(self, comparison: Comparison) -> Terms:
-        """Terms that the generator minimises."""
-        return {"adversarial": average(self.generator_fake, comparison.fake_output.scores)}
+        """Terms that the generator minimises; ``encoder`` where the reals carry a graph of its own."""
+        terms = {}
+        if comparison.real.requires_grad:
+            terms["encoder"] = average(self.generator_real, comparison.real_output.scores)
+        return {"adversarial": average(self.generator_fake, comparison.fake_output.scores)} | terms
 
     def equilibrium(self) -> dict[str, float]:
         """Value of each side's loss where generated and real samples have one distribution and D is at its optimum.
@@ -198,6 +206,10 @@ class AdversarialLoss(nn.Module):
         Returns:
             Name of the divergence -> bound.
         """
+        return {}
+
+    def statistics(self) -> dict[str, Tensor]:
+        """Tag -> scalar worth logging after a discriminator's move, on the device."""
         return {}
 
 

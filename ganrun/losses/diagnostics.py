@@ -41,8 +41,8 @@ def of_discriminator(objective: Objective, comparison: Comparison, terms: Terms)
         values |= {"slope/mean": slopes.mean(), "slope/max": slopes.max()}
         if len(comparison.real) > 1:
             values["diversity/fake_to_real"] = diversity(comparison.fake, comparison.real)
-        for augment in objective.augment.values():
-            statistics = augment.statistics()  # type: ignore[operator]
+        for source in (objective.adversarial, *objective.augment.values()):
+            statistics = source.statistics()  # type: ignore[operator]
             values |= {tag: value.clone() for tag, value in statistics.items()}  # buffers that move on
         return values
 

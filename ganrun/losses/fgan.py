@@ -226,6 +226,9 @@ class FGAN(AdversarialLoss):
     def generator_fake(self, score: Tensor) -> Tensor:
         return -(self.divergence.conjugate if self.generator == "saturating" else self.divergence.witness)(score)
 
+    def generator_real(self, score: Tensor) -> Tensor:
+        return self.divergence.witness(score)
+
     def equilibrium(self) -> dict[str, float]:
         """Where T = f'(1), and f*(T) = f'(1) - f(1); total variation leaves T open."""
         slope, value = self.divergence.slope, self.divergence.value

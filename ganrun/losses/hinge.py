@@ -26,6 +26,9 @@ class Hinge(AdversarialLoss):
     def generator_fake(self, score: Tensor) -> Tensor:
         return -score
 
+    def generator_real(self, score: Tensor) -> Tensor:
+        return score
+
     def equilibrium(self) -> dict[str, float]:
         return {"discriminator": 2.0}
 

@@ -38,6 +38,10 @@ class LeastSquares(AdversarialLoss):
     def generator_fake(self, score: Tensor) -> Tensor:
         return 0.5 * (score - self.c) ** 2
 
+    def generator_real(self, score: Tensor) -> Tensor:
+        """``½(r - (a + b - c))²``: c mirrored in the middle of a and b."""
+        return 0.5 * (score - (self.a + self.b - self.c)) ** 2
+
     def equilibrium(self) -> dict[str, float]:
         middle = (self.a + self.b) / 2
         return {"discriminator": (self.b - self.a) ** 2 / 4, "generator": 0.5 * (middle - self.c) ** 2}

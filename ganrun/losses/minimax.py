@@ -21,5 +21,8 @@ class Minimax(Logistic):
     def generator_fake(self, score: Tensor) -> Tensor:
         return -softplus(score)
 
+    def generator_real(self, score: Tensor) -> Tensor:
+        return -softplus(-score)
+
     def equilibrium(self) -> dict[str, float]:
         return super().equilibrium() | {"generator": math.log(1 - (self.real_target + self.fake_target) / 2)}

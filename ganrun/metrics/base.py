@@ -208,7 +208,7 @@ class Evaluation:
         progress: whether to show progress bars on a terminal.
         split: part of the data that ``dataset`` is; for the stamp, like everything below.
         weights: ``ema`` or ``raw`` weights of the generator; ``unknown`` for images made elsewhere.
-        truncation: of the latents, in standard deviations; ``None``: none.
+        truncation: of the latents, in standard deviations, or ψ of styles; ``None``: none.
         seed: of the latents; ``None``: unknown.
     """
 
@@ -252,6 +252,10 @@ class Evaluation:
         """Under which tag (a part of) metric ``name`` is reported: ``fid_classifier`` from features of a classifier."""
         extractor = self._extractor if self.metrics[name].on_features else None
         return f"{name}{part}_{extractor.name}" if extractor and extractor.name else f"{name}{part}"
+
+    def directions(self) -> dict[str, bool]:
+        """Tag -> whether lower scores are better."""
+        return {self.tag(name): metric.lower_is_better for name, metric in self.metrics.items()}
 
     def stamp(self) -> Stamp:
         """The protocol of this evaluation's scores; loads the extractor if a metric needs it."""

@@ -6,7 +6,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
+
+Row = TypeVar("Row")
+"""What a score is a score of."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Stamp:
         split: part of the data that the real images are from.
         quantised: ``uint8`` for images, ``no`` for points.
         weights: ``ema`` or ``raw`` weights of the generator; ``unknown`` for images made elsewhere.
-        truncation: of the latents, in standard deviations; ``None``: none.
+        truncation: of the latents, in standard deviations, or ψ of styles; ``None``: none.
         seed: of the latents; ``None``: unknown.
         data: fingerprint of the data set.
         version: of ganrun.
@@ -71,7 +74,7 @@ class Stamp:
         return f"[{self.hash}] " + ", ".join(part for part in parts if part)
 
 
-class Column(NamedTuple):
+class Column(NamedTuple, Generic[Row]):
     """Scores that may stand in one column.
 
     Args:
@@ -82,10 +85,10 @@ class Column(NamedTuple):
 
     stamp: Stamp
     header: str
-    scores: dict[str, float]
+    scores: dict[Row, float]
 
 
-def columns(scores: Iterable[tuple[str, Stamp, Mapping[str, float]]]) -> dict[str, list[Column]]:
+def columns(scores: Iterable[tuple[Row, Stamp, Mapping[str, float]]]) -> dict[str, list[Column[Row]]]:
     """Sort scores so that no column holds unlike ones.
 
     Args:
@@ -94,7 +97,7 @@ def columns(scores: Iterable[tuple[str, Stamp, Mapping[str, float]]]) -> dict[st
     Returns:
         Stamp hash -> the columns of its table, in the order in which they came.
     """
-    tables: dict[str, dict[tuple[str, str], Column]] = {}
+    tables: dict[str, dict[tuple[str, str], Column[Row]]] = {}
     for row, stamp, values in scores:
         table = tables.setdefault(stamp.hash, {})
         for tag, score in values.items():
@@ -104,7 +107,7 @@ def columns(scores: Iterable[tuple[str, Stamp, Mapping[str, float]]]) -> dict[st
     return {name: [_headed(table, key) for key in table] for name, table in tables.items()}
 
 
-def _headed(table: Mapping[tuple[str, str], Column], key: tuple[str, str]) -> Column:
+def _headed(table: Mapping[tuple[str, str], Column[Row]], key: tuple[str, str]) -> Column[Row]:
     tag, settings = key
     ambiguous = sum(other == tag for other, _ in table) > 1
     return table[key]._replace(header=f"{tag} ({settings})" if ambiguous else tag)

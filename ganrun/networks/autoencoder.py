@@ -24,12 +24,14 @@ from ganrun.networks.layers.norm import norm_layer
 
 
 def reconstruction_error(samples: Tensor, reconstruction: Tensor, energy: str) -> Tensor:
-    """``mean_square``: mean squared difference of a sample's numbers; ``norm``: Euclidean norm of the difference.
+    """``mean_square`` or ``mean_absolute`` difference of a sample's numbers; ``norm``: its Euclidean norm.
 
     Shapes: ``[B, ...]`` twice -> ``[B]``.
     """
     difference = (exact(reconstruction) - exact(samples)).flatten(1)
-    return difference.square().mean(1) if energy == "mean_square" else torch.linalg.vector_norm(difference, dim=1)
+    if energy == "norm":
+        return torch.linalg.vector_norm(difference, dim=1)
+    return (difference.square() if energy == "mean_square" else difference.abs()).mean(1)
 
 
 class Discriminator(nn.Module):
@@ -43,8 +45,8 @@ class Discriminator(nn.Module):
         norm: normalisation of every layer but the first and the last. ``auto`` becomes ``batch``, or ``none`` when the
             loss takes gradients with respect to single samples.
         init_std: standard deviation of the initial weights.
-        energy: ``mean_square``: mean over channels and pixels; ``norm``: Euclidean, which grows with the size. A margin
-            is in these units.
+        energy: ``mean_square`` or ``mean_absolute``: means over channels and pixels; ``norm``: Euclidean, which grows
+            with the size. A margin is in these units.
         conditional: whether class labels enter the decoder as constant planes of the code.
         size: side of the image in pixels, divisible by 2^layers.
         channels: image channels.
@@ -66,7 +68,7 @@ class Discriminator(nn.Module):
         layers: PositiveInt,
         norm: Literal["auto", "batch", "instance", "layer", "none"],
         init_std: Positive,
-        energy: Literal["mean_square", "norm"],
+        energy: Literal["mean_square", "mean_absolute", "norm"],
         conditional: bool,
         size: int,
         channels: int,
@@ -110,7 +112,8 @@ class DenseDiscriminator(nn.Module):
     Args:
         widths: units of the encoder's layers, of which the last is the code; the decoder mirrors them.
         activation: of every layer but the output.
-        energy: ``mean_square``: mean over a sample's numbers; ``norm``: Euclidean. A margin is in these units.
+        energy: ``mean_square`` or ``mean_absolute``: means over a sample's numbers; ``norm``: Euclidean. A margin is in
+            these units.
         conditional: whether class labels are appended to the code.
         shape: shape of one sample.
         classes: classes of the data; used when ``conditional``.
@@ -125,7 +128,7 @@ class DenseDiscriminator(nn.Module):
         self,
         widths: Sequence[PositiveInt],
         activation: Literal["relu", "leaky_relu"],
-        energy: Literal["mean_square", "norm"],
+        energy: Literal["mean_square", "mean_absolute", "norm"],
         conditional: bool,
         shape: tuple[int, ...],
         classes: int,

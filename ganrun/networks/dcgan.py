@@ -82,6 +82,72 @@ class Generator(nn.Module):
         return images if self.reference is None else self.reference.drop(images)
 
 
+def trunk(channels: int, width: int, size: int, norm: str, bias: bool) -> tuple[nn.ModuleList, int]:
+    """Strided convolutions from an image to 4x4, and the channels that come out of the last.
+
+    Args:
+        channels: of the image.
+        width: channels after the first layer; they double at every halving of the resolution.
+        size: side of the image in pixels, 4·2^k.
+        norm: normalisation of every layer but the first.
+        bias: whether the convolutions have biases.
+
+    Raises:
+        ValueError: ``size`` is not 4·2^k.
+    """
+    widths = [width * 2**k for k in range(doublings(size, "DCGAN"))]
+    blocks = nn.ModuleList()
+    for index, (narrow, wide) in enumerate(zip([channels, *widths], widths, strict=False)):
+        convolution = nn.Conv2d(narrow, wide, 4, 2, 1, bias=bias)
+        layers = [convolution] if index == 0 else [convolution, norm_layer(norm, wide)]
+        blocks.append(nn.Sequential(*layers, nn.LeakyReLU(0.2, inplace=True)))
+    return blocks, widths[-1]
+
+
+class Encoder(nn.Module):
+    """The discriminator's convolutions, from an image to a latent.
+
+    Args:
+        latent_size: dimensions of z.
+        width: channels after the first layer; they double at every halving of the resolution.
+        norm: normalisation of every layer but the first and the last.
+        init: how the weights are drawn.
+        stochastic: whether the output is the mean and the logarithm of the variance of z, instead of z.
+        conditional: whether class labels enter as constant planes of the image.
+        size: side of the image in pixels, 4·2^k.
+        channels: image channels.
+        classes: classes of the data; used when ``conditional``.
+
+    Shapes: ``[B, channels, size, size]`` (and ``[B]`` labels) -> ``[B, latent_size]``, or twice as many.
+
+    Raises:
+        ValueError: ``size`` is not 4·2^k.
+    """
+
+    requires = ("images",)
+
+    def __init__(
+        self,
+        latent_size: PositiveInt,
+        width: PositiveInt,
+        norm: Literal["batch", "instance", "layer", "none"],
+        init: Literal["normal", "orthogonal"],
+        stochastic: bool,
+        conditional: bool,
+        size: int,
+        channels: int,
+        classes: int,
+    ) -> None:
+        super().__init__()
+        self.appended = classes if conditional else 0
+        blocks, top = trunk(channels + self.appended, width, size, norm, bias=False)
+        self.layers = nn.Sequential(*blocks, nn.Conv2d(top, 2 * latent_size if stochastic else latent_size, 4, 1, 0))
+        initialise(self, init)
+
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.layers(append_planes(images, condition, self.appended)).flatten(1)
+
+
 class Discriminator(nn.Module):
     """Strided convolutions from an image to one raw score.
 
@@ -137,17 +203,12 @@ class Discriminator(nn.Module):
             raise ValueError("bias=auto was never resolved; choose true or false")
         classes = classes if conditional else 0
         self.appended = classes if conditioning == "concat" else 0
-        widths = [width * 2**k for k in range(doublings(size, "DCGAN"))]
-        self.blocks = nn.ModuleList()
-        for index, (narrow, wide) in enumerate(zip([channels + self.appended, *widths], widths, strict=False)):
-            convolution = nn.Conv2d(narrow, wide, 4, 2, 1, bias=bias)
-            layers = [convolution] if index == 0 else [convolution, norm_layer(norm, wide)]
-            self.blocks.append(nn.Sequential(*layers, nn.LeakyReLU(0.2, inplace=True)))
+        self.blocks, top = trunk(channels + self.appended, width, size, norm, bias)
         self.minibatch, wide = minibatch_layer(
-            minibatch, widths[-1], 4 * 4, minibatch_kernels, minibatch_kernel_size, minibatch_group
+            minibatch, top, 4 * 4, minibatch_kernels, minibatch_kernel_size, minibatch_group
         )
         self.head = nn.Conv2d(wide, 1, 4, 1, 0, bias=bias)
-        self.projection = Projection(classes, widths[-1]) if classes and conditioning == "projection" else None
+        self.projection = Projection(classes, top) if classes and conditioning == "projection" else None
         self.class_head = nn.Conv2d(wide, classes, 4, 1, 0) if classes and conditioning == "classifier" else None
         initialise(self, init)
         if spectral:

@@ -11,6 +11,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ganrun.core.types import DiscriminatorOutput
+from ganrun.networks.layers.dense import dense
 from ganrun.networks.layers.init import normal_init
 from ganrun.networks.layers.norm import norm_layer
 
@@ -19,11 +20,6 @@ def _quarter(size: int) -> int:
     if size < 4 or size % 4:
         raise ValueError(f"InfoGAN's networks need a size divisible by 4; got {size}")
     return size // 4
-
-
-def _dense(narrow: int, wide: int, norm: str, activation: nn.Module) -> nn.Sequential:
-    normalise = nn.Sequential(nn.Unflatten(1, (wide, 1, 1)), norm_layer(norm, wide), nn.Flatten())
-    return nn.Sequential(nn.Linear(narrow, wide), normalise, activation)
 
 
 def _leaky_relu() -> nn.Module:
@@ -61,8 +57,8 @@ class Generator(nn.Module):
         super().__init__()
         side = _quarter(size)
         self.layers = nn.Sequential(
-            _dense(latent_size, hidden, "batch", nn.ReLU(inplace=True)),
-            _dense(hidden, 2 * width * side**2, "batch", nn.ReLU(inplace=True)),
+            dense(latent_size, hidden, "batch", nn.ReLU(inplace=True)),
+            dense(hidden, 2 * width * side**2, "batch", nn.ReLU(inplace=True)),
             nn.Unflatten(1, (2 * width, side, side)),
             nn.ConvTranspose2d(2 * width, width, 4, 2, 1),
             nn.BatchNorm2d(width),
@@ -116,12 +112,12 @@ class Discriminator(nn.Module):
             [
                 nn.Sequential(nn.Conv2d(channels, width, 4, 2, 1), _leaky_relu()),
                 nn.Sequential(nn.Conv2d(width, 2 * width, 4, 2, 1), norm_layer(norm, 2 * width), _leaky_relu()),
-                nn.Sequential(nn.Flatten(), _dense(flat, hidden, norm, _leaky_relu())),
+                nn.Sequential(nn.Flatten(), dense(flat, hidden, norm, _leaky_relu())),
             ]
         )
         self.head = nn.Linear(hidden, 1)
         self.code_head = nn.Sequential(
-            _dense(hidden, code_hidden, norm, _leaky_relu()), nn.Linear(code_hidden, sum(categories) + continuous)
+            dense(hidden, code_hidden, norm, _leaky_relu()), nn.Linear(code_hidden, sum(categories) + continuous)
         )
         _init(self)
 

@@ -11,13 +11,15 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
+from torch.nn.functional import leaky_relu
 
 from ganrun.core.arguments import PositiveInt
 from ganrun.core.types import DiscriminatorOutput
 from ganrun.networks.layers.condition import given
+from ganrun.networks.layers.resample import Resample
 from ganrun.networks.layers.sizes import for_size
 
+_TAPS = (1, 2, 1)
 _GAIN = math.sqrt(2 / (1 + 0.2**2))  # keeps the variance through a leaky ReLU of slope 0.2
 
 
@@ -72,30 +74,6 @@ class Block(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         return hidden + self.layers(hidden)
-
-
-class Resample(nn.Module):
-    """Half or twice the resolution with the filter [1, 2, 1] in both directions; beyond the border are zeros.
-
-    Args:
-        up: whether to double; a position is kept and the mean of two neighbours put after it.
-    """
-
-    kernel: Tensor
-
-    def __init__(self, up: bool) -> None:
-        super().__init__()
-        self.up = up
-        line = torch.tensor([0.25, 0.5, 0.25])
-        self.register_buffer("kernel", torch.outer(line, line)[None, None] * (4 if up else 1), persistent=False)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        maps, kernel = hidden.flatten(0, 1)[:, None], self.kernel.to(hidden.dtype)
-        if self.up:
-            maps = conv_transpose2d(maps, kernel, stride=2, padding=1, output_padding=1)
-        else:
-            maps = conv2d(maps, kernel, stride=2, padding=1)
-        return maps.reshape(*hidden.shape[:2], *maps.shape[2:])
 
 
 def _stages(widths: Sequence[int], blocks: int, group_width: int) -> list[nn.Sequential]:
@@ -162,7 +140,7 @@ class Generator(nn.Module):
         stages = _stages(layout, blocks, group_width)
         layers: list[nn.Module] = [stages[0]]
         for (wide, narrow), stage in zip(pairwise(layout), stages[1:], strict=True):
-            layers += [*_match(wide, narrow), Resample(up=True), stage]
+            layers += [*_match(wide, narrow), Resample(_TAPS, up=True), stage]
         self.layers = nn.Sequential(*layers, _scaled(nn.Conv2d(layout[-1], channels, 1, bias=False)))
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -208,7 +186,7 @@ class Discriminator(nn.Module):
         stages = _stages(layout, blocks, group_width)
         self.stages = nn.ModuleList([nn.Sequential(_scaled(nn.Conv2d(channels, layout[0], 1, bias=False)), stages[0])])
         for (narrow, wide), stage in zip(pairwise(layout), stages[1:], strict=True):
-            self.stages.append(nn.Sequential(Resample(up=False), *_match(narrow, wide), stage))
+            self.stages.append(nn.Sequential(Resample(_TAPS, up=False), *_match(narrow, wide), stage))
         self.collect = _scaled(nn.Conv2d(layout[-1], layout[-1], 4, groups=layout[-1], bias=False))
         is_conditional = conditional and classes
         self.head = _scaled(nn.Linear(layout[-1], embedding_size if is_conditional else 1, bias=False))

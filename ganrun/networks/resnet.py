@@ -72,23 +72,24 @@ class FirstBlock(nn.Module):
 
 
 class Block(nn.Module):
-    """Norm, ReLU, 3x3, norm, ReLU, 3x3 and, where it halves, pool; hidden channels as in the input.
+    """Norm, ReLU, 3x3, norm, ReLU, 3x3 and, where it halves, pool.
 
     The shortcut is the identity where nothing changes, else 1x1 and pool.
 
     Args:
         narrow: channels of the input.
+        hidden: channels between the convolutions.
         wide: channels of the output.
         norm: name of the normalisation.
         hidden_bias: whether the first convolution has a bias.
         halve: whether the resolution is halved.
     """
 
-    def __init__(self, narrow: int, wide: int, norm: str, hidden_bias: bool, halve: bool) -> None:
+    def __init__(self, narrow: int, hidden: int, wide: int, norm: str, hidden_bias: bool, halve: bool) -> None:
         super().__init__()
-        self.norm1, self.norm2 = norm_layer(norm, narrow), norm_layer(norm, narrow)
+        self.norm1, self.norm2 = norm_layer(norm, narrow), norm_layer(norm, hidden)
         self.branch = nn.ModuleList(
-            [nn.Conv2d(narrow, narrow, 3, 1, 1, bias=hidden_bias), nn.Conv2d(narrow, wide, 3, 1, 1)]
+            [nn.Conv2d(narrow, hidden, 3, 1, 1, bias=hidden_bias), nn.Conv2d(hidden, wide, 3, 1, 1)]
         )
         self.shortcut = nn.Conv2d(narrow, wide, 1) if halve or narrow != wide else nn.Identity()
         self.pool = nn.AvgPool2d(2) if halve else nn.Identity()
@@ -241,7 +242,8 @@ class Discriminator(nn.Module):
         self.blocks = nn.ModuleList([first(channels + self.appended, layout[0])])
         halved_before = int(stem == "block")
         for index, (narrow, wide) in enumerate(pairwise(layout)):
-            self.blocks.append(Block(narrow, wide, norm, hidden_bias, halve=index + halved_before < halved))
+            halve = index + halved_before < halved
+            self.blocks.append(Block(narrow, narrow, wide, norm, hidden_bias, halve))
         positions = (size // 2**halved) ** 2 if pooling == "flatten" else 1
         self.head = nn.Linear(layout[-1] * positions, 1, bias=head_bias)
         self.projection = Projection(classes, layout[-1]) if classes and conditioning == "projection" else None

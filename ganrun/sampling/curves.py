@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ganrun.sampling.pictures import BLUE, GREEN, VERMILION, Pixels, rasterise
+from ganrun.core.colours import BLUE, GREEN, VERMILION
+from ganrun.sampling.pictures import Pixels, rasterise
 
 Row = tuple[float | None, Mapping[str, float]]
 """A truncation (``None``: none) and its scores by tag."""

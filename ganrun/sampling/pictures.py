@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from ganrun.core.colours import BLACK, PADDING_LEVEL, VERMILION
 from ganrun.core.types import Grid, Picture, Scatter, Surface
 from ganrun.metrics.base import quantise
 
@@ -23,13 +24,8 @@ Pixels = NDArray[np.uint8]
 
 WIDTH = 700  # pixels: small images are enlarged by whole factors until a grid is about this wide
 PADDING = 2
+MARGIN_LEVEL = 40
 FONT, CAPTION, GAP = 14, 18, 8  # size of texts, height of the strip for one below an image, space beside those of rows
-PADDING_LEVEL = 64  # dark grey: seen between black images and between white ones
-
-BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = (
-    *("#000000", "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7"),
-)
-"""Colours that the colour-blind tell apart too (Okabe & Ito, *Color Universal Design*, 2008)."""
 
 
 def draw(picture: Picture) -> Pixels:
@@ -76,7 +72,9 @@ def _write(pixels: Pixels, grid: Grid, columns: int, height: int, width: int) ->
 
     font = ImageFont.load_default(FONT)
     margin = 2 * GAP + math.ceil(max(map(font.getlength, grid.rows))) if grid.rows else 0
-    sheet = Image.fromarray(np.pad(pixels, ((0, 0), (margin, 0), (0, 0)), constant_values=PADDING_LEVEL))
+    lines = (pixels == PADDING_LEVEL).all((1, 2))  # they go on into the margin: by them others find the cells
+    left = np.where(lines, PADDING_LEVEL, MARGIN_LEVEL).astype(np.uint8)[:, None, None].repeat(margin, 1).repeat(3, 2)
+    sheet = Image.fromarray(np.concatenate([left, pixels], axis=1))
     pen = ImageDraw.Draw(sheet)
     for number, text in enumerate(grid.rows):
         pen.text((margin - GAP, PADDING + (number + 0.5) * height), text, "white", font, anchor="rm")

@@ -1,12 +1,17 @@
-"""Truncation (Brock, Donahue & Simonyan, *Large Scale GAN Training*, ICLR 2019, arXiv 1809.11096, section 3.1)."""
+"""Truncation of latents or of styles: less variety for better samples.
+
+Of latents: Brock, Donahue & Simonyan, *Large Scale GAN Training*, ICLR 2019, arXiv 1809.11096, section 3.1; of styles:
+Karras, Laine & Aila, *A Style-Based Generator Architecture*, CVPR 2019, arXiv 1812.04948, appendix B.
+"""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganrun.core.errors import RunError
 from ganrun.latents.normal import Normal
+from ganrun.networks import stylegan2
 
 
 class TruncatedNormal:
@@ -54,3 +59,19 @@ def truncate(latent: object, bound: float) -> TruncatedNormal:
     if not bound > 0:
         raise RunError(f"truncation={bound} leaves no latents. Give a bound above 0; 0.5 to 2 are usual.")
     return TruncatedNormal(latent.size, bound)
+
+
+def truncate_styles(generator: nn.Module, psi: float) -> bool:
+    """Let the networks with styles in ``generator`` draw them towards their mean: ``w̄ + ψ (w - w̄)``.
+
+    Args:
+        generator: a game's generator, or several.
+        psi: 1 changes nothing, 0 leaves one image.
+
+    Returns:
+        Whether there are such networks.
+    """
+    styled = [network for network in generator.modules() if isinstance(network, stylegan2.Generator)]
+    for network in styled:
+        network.psi = psi
+    return bool(styled)

@@ -110,24 +110,7 @@ class Ledger:
         return rows
 
     def _row(self, name: str, overrides: Sequence[str]) -> Row:
-        folder = RunFolder(self.folder / name)
-        state = folder.state()
-        status = state.get("status", "waiting")
-        if status in ("waiting", "stopped", "running"):
-            if folder.in_use():  # it has begun, though it may not have said so yet
-                status = "running"
-            elif status == "running":
-                status = "interrupted"
-        best = state.get("best", {})
-        return Row(
-            folder=folder.path,
-            overrides=tuple(overrides),
-            status=status,
-            step=state.get("step", 0),
-            reason=state.get("reason", ""),
-            metric=best.get("metric", ""),
-            best=best.get("value"),
-        )
+        return row_of(self.folder / name, overrides)
 
     def _planned(self) -> list[tuple[str, list[str]]]:
         if not self.path.exists():
@@ -157,3 +140,30 @@ class Ledger:
         with (self.folder / ".ledger.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def row_of(path: Path, overrides: Iterable[str]) -> Row:
+    """How the run in a folder fares now.
+
+    Args:
+        path: the folder; it may be missing.
+        overrides: that make the run.
+    """
+    folder = RunFolder(path)
+    state = folder.state()
+    status = state.get("status", "waiting")
+    if status in ("waiting", "stopped", "running"):
+        if folder.in_use():  # it has begun, though it may not have said so yet
+            status = "running"
+        elif status == "running":
+            status = "interrupted"
+    best = state.get("best", {})
+    return Row(
+        folder=path,
+        overrides=tuple(overrides),
+        status=status,
+        step=state.get("step", 0),
+        reason=state.get("reason", ""),
+        metric=best.get("metric", ""),
+        best=best.get("value"),
+    )

@@ -21,7 +21,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from ganrun.core.errors import GanrunError
+from ganrun.core.errors import GanrunError, RunError
 from ganrun.engine.folder import RunFolder
 from ganrun.sweep.launcher import LocalLauncher, Planned
 from ganrun.sweep.ledger import Ledger, Row
@@ -47,8 +47,8 @@ class SweepError(GanrunError):
     """Some runs of a sweep did not end well."""
 
 
-class GridSweeper(Sweeper):
-    """All combinations of the swept values; what has ended is not trained again.
+class RunSweeper(Sweeper):
+    """What ganrun's sweepers share: runs are planned in a ledger, and what has ended is not trained again.
 
     Args:
         params: key -> swept values that need not be typed.
@@ -82,29 +82,19 @@ class GridSweeper(Sweeper):
                 rows = self.train_all(overrides)
             finally:
                 self.ledger.refresh()
-            _tell_end(self.ledger, rows)
+            self.tell_end(rows)
 
     def train_all(self, overrides: list[Override]) -> list[Row]:
-        """Plan the runs and train them; their rows at the end."""
-        [jobs] = BasicSweeper.split_arguments(overrides, None)
-        planned = self.plan(jobs, [override.key_or_group for override in overrides if override.is_sweep_override()])
-        _tell_beginning(self.ledger, planned, self.settings.retry)
-        tried: set[str] = set()
-        waits = False
-        while True:
-            rows = [self.ledger.row(run.row) for run in planned]
-            left = [run for run, row in zip(planned, rows, strict=True) if row.name not in tried and self._is_left(row)]
-            busy = [row for row in rows if row.status == "running"]
-            if left:
-                self.launch(self._prepared(left), ended=lambda run: None)
-                tried |= {run.row.name for run in left if self.ledger.row(run.row).status != "running"}
-            elif busy:
-                if not waits:
-                    log.info("waiting for %d runs that other processes train", len(busy))
-                waits = True
-                time.sleep(LOOK_EVERY_SECONDS)
-            else:
-                return rows
+        """Plan runs and train them; their rows at the end."""
+        raise NotImplementedError
+
+    def tell_end(self, rows: Sequence[Row]) -> None:
+        """Say what came of the sweep.
+
+        Raises:
+            SweepError: some runs did not end well.
+        """
+        _tell_end(self.ledger, rows)
 
     def plan(self, jobs: Sequence[Sequence[str]], swept: Iterable[str]) -> list[Planned]:
         """Enter jobs into the ledger.
@@ -137,14 +127,43 @@ class GridSweeper(Sweeper):
                 for run in some:
                     ended(run)
 
-    def _is_left(self, row: Row) -> bool:
+    def is_left(self, row: Row) -> bool:
+        """Whether a run is to be trained."""
         return row.status != "running" and (not row.ended or (self.settings.retry and row.failed))
+
+
+class GridSweeper(RunSweeper):
+    """All combinations of the swept values."""
+
+    def train_all(self, overrides: list[Override]) -> list[Row]:
+        """Plan the runs and train them; their rows at the end."""
+        if intervals := [o.input_line for o in overrides if o.is_sweep_override() and not o.is_discrete_sweep()]:
+            raise RunError(f"{intervals[0]} has no end of values. Search it with hydra/sweeper=optuna, or list some.")
+        [jobs] = BasicSweeper.split_arguments(overrides, None)
+        planned = self.plan(jobs, [override.key_or_group for override in overrides if override.is_sweep_override()])
+        _tell_beginning(self.ledger, planned, self.settings.retry)
+        tried: set[str] = set()
+        waits = False
+        while True:
+            rows = [self.ledger.row(run.row) for run in planned]
+            left = [run for run, row in zip(planned, rows, strict=True) if row.name not in tried and self.is_left(row)]
+            busy = [row for row in rows if row.status == "running"]
+            if left:
+                self.launch(self._prepared(left), ended=lambda run: None)
+                tried |= {run.row.name for run in left if self.ledger.row(run.row).status != "running"}
+            elif busy:
+                if not waits:
+                    log.info("waiting for %d runs that other processes train", len(busy))
+                waits = True
+                time.sleep(LOOK_EVERY_SECONDS)
+            else:
+                return rows
 
     def _prepared(self, runs: Iterable[Planned]) -> Iterator[Planned]:
         """Runs that are still left when their turn comes; what was said of an earlier try is wiped."""
         for run in runs:
             row = self.ledger.row(run.row)
-            if self._is_left(row):
+            if self.is_left(row):
                 if row.status != "waiting":
                     RunFolder(row.folder).write_status("waiting", row.step)
                 yield run

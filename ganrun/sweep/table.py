@@ -276,7 +276,8 @@ def _log_above_table() -> Iterator[None]:
     def is_news(record: logging.LogRecord) -> bool:
         return not hasattr(record, IN_TABLE)
 
-    handlers = [h for h in logging.root.handlers if isinstance(h, logging.StreamHandler) and h.stream.isatty()]
+    writing = [each for each in logging.root.handlers if isinstance(each, logging.StreamHandler)]
+    handlers = [each for each in writing if each.stream and each.stream.isatty()]  # a closed file has no stream
     streams = [handler.setStream(sys.stderr) for handler in handlers]
     for handler in handlers:
         handler.addFilter(is_news)

@@ -154,3 +154,22 @@ def test_a_malformed_configuration_is_left_to_the_validator():
     assert check({}) == []
     assert check({"model": 3, "trainer": None, "loss": [1], "player": {"discriminator": 2}, "evaluation": "x"}) == []
     assert check({"model": {"_target_": "os.system"}, "dataset": {"_target_": 3}}) == []
+
+
+@pytest.mark.parametrize("model", ["cyclegan", "singan"])
+def test_standing_statistics_need_samples(composed, model):
+    data = {"cyclegan": "unpaired", "singan": "single_image"}[model]
+    problems = check(composed(f"model={model}", f"dataset={data}", "technique=[standing_statistics]"))
+    (problem,) = (problem for problem in problems if problem.path == "trainer.standing_batches")
+    assert "draws none by itself" in problem.cause
+    assert problem.remedy == "Use trainer.standing_batches=0."
+    assert check(composed("technique=[standing_statistics]")) == []
+
+
+def test_biggan_needs_labels_unless_told_otherwise(composed):
+    pictures = ["dataset=image_folder", "dataset.path=pictures", "model=biggan"]
+    facts = Facts("images", (3, 32, 32), (10,))
+    (problem,) = check_facts(composed(*pictures), facts)
+    assert problem.path == "model.conditional"
+    assert problem.remedy == "Set model.conditional=false or choose labelled data."
+    assert check_facts(composed(*pictures, "model.conditional=false"), facts) == []

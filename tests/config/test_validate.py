@@ -25,11 +25,13 @@ def needed(choice: str) -> list[str]:
     return {
         "evaluation=points": ["dataset=ring"],
         "loss=ebgan": ["model=ebgan"],
+        "loss=began": ["model=began"],
         "loss=matching_aware": ["model.conditional=true"],
         "model=ebgan_toy": ["dataset=ring"],
         "model=toy": ["dataset=ring"],
         "model=cyclegan": ["dataset=unpaired"],
         "model=singan": ["dataset=single_image"],
+        "technique=[path_length]": ["model=stylegan2"],
     }.get(choice, [])
 
 

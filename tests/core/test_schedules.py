@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ganrun.core.schedules import cosine, linear, step
+from ganrun.core.schedules import cosine, exponential, linear, step
 
 
 def test_linear_ends_where_it_is_told():
@@ -26,6 +26,11 @@ def test_linear_cannot_end_before_it_begins():
 def test_cosine_is_half_way_in_the_middle():
     factor = cosine(0.2, 0.6, 0.5)
     assert [factor(progress) for progress in (0.1, 0.2, 0.4, 0.6, 0.9)] == pytest.approx([1.0, 1.0, 0.75, 0.5, 0.5])
+
+
+def test_exponential_is_the_geometric_mean_in_the_middle():
+    factor = exponential(0.5, 1.0, 0.01)
+    assert [factor(progress) for progress in (0.0, 0.5, 0.75, 1.0)] == pytest.approx([1.0, 1.0, 0.1, 0.01])
 
 
 def test_step_falls_at_once():

@@ -27,7 +27,7 @@ def folder(tmp_path):
 
 
 def fit(folder, steps=12, every=3, keep=2, mark_best=None, checkpoint=None):
-    logbook = Logbook(folder, 5, {"seed": 0})
+    logbook = Logbook(folder, 5, {"seed": 0}, {})
 
     class Marker:
         def begin(self, trainer):
@@ -142,7 +142,7 @@ def test_broken_loss_names_step_term_and_last_good_checkpoint(folder):
                     move["generator"]["adversarial"] = move["generator"]["adversarial"] * float("nan")
                 yield move
 
-    logbook = Logbook(folder, 5, {})
+    logbook = Logbook(folder, 5, {}, {})
     trainer = make_trainer(12, helpers=[logbook, Checkpoints(folder, 3, 5, {}, logbook)])
     with pytest.raises(
         RunError, match=r"loss/generator/adversarial became nan at step 8. .*step_00000006.pt. Start a new run"

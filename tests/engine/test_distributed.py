@@ -14,6 +14,7 @@ from ganrun.core.errors import RunError
 from ganrun.core.statistics import Statistics
 from ganrun.engine import distributed
 from ganrun.engine.seeding import derive_seed, fixed_seed, reseed
+from ganrun.losses.began import BoundaryEquilibrium
 
 
 def run_rank(rank, address, folder, work):
@@ -56,6 +57,12 @@ def failing_work(rank):
         return str(error)
 
 
+def balance_on_rank(rank):
+    loss = BoundaryEquilibrium(gamma=0.5, k_rate=0.1)
+    loss.balance(torch.tensor(2.0 + 2 * rank), torch.tensor(0.5 + rank))  # means over both ranks: 3 and 1
+    return loss.state_dict()
+
+
 def gradients(rank):
     parameter = torch.nn.Parameter(torch.zeros(3))
     other = torch.nn.Parameter(torch.zeros(2, 2))
@@ -64,6 +71,12 @@ def gradients(rank):
     other.grad = torch.full((2, 2), 10.0 * rank)
     distributed.average_gradients([parameter, other, unused])
     return [parameter.grad, other.grad, distributed.any_process(rank == 1)]
+
+
+def test_a_balance_is_the_same_on_every_rank(tmp_path):
+    for state in on_two_ranks(tmp_path, balance_on_rank):
+        assert state["k"].item() == pytest.approx(0.1 * (0.5 * 3 - 1))
+        assert state["convergence"].item() == pytest.approx(3 + 0.5)
 
 
 def test_ranks_end_with_identical_weights_from_different_data(tmp_path):

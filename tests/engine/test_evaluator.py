@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from ganrun.engine.evaluator import generator_of
 from ganrun.games.base import Game
+from ganrun.sampling.draws import generator_of
 
 
 class Labelled(Game):

@@ -165,7 +165,7 @@ class Watched(Duel):
 def run(folder, script, steps=60, every=10, limits=LIMITS, state=None, stop_at=None, tick=2):
     """Train under the watchdog; the trainer, and whether it was stopped."""
     folder = RunFolder(folder)
-    logbook = Logbook(folder, tick, {"seed": 0})
+    logbook = Logbook(folder, tick, {"seed": 0}, {})
     logbook.watchdog = Watchdog(limits, folder, logbook)
     checkpoints = Checkpoints(folder, every, 99, {"seed": 0}, logbook)
 
@@ -269,7 +269,7 @@ def test_rollback_restores_bit_for_bit_and_goes_forward(tmp_path, caplog):
 def test_the_best_checkpoint_is_preferred_and_spoilt_ones_are_not_taken(tmp_path):
     trainer, _ = run(tmp_path, lambda step: {}, steps=40)
     folder = RunFolder(tmp_path)
-    watchdog = Watchdog(ROLLBACK, folder, Logbook(folder, 2, {}))
+    watchdog = Watchdog(ROLLBACK, folder, Logbook(folder, 2, {}, {}))
     assert watchdog._sound_checkpoint(trainer, 35)["step"] == 30
     trainer.best = {"step": 10}
     assert watchdog._sound_checkpoint(trainer, 35)["step"] == 10
@@ -333,7 +333,7 @@ def test_resume_is_exact_with_a_rollback_in_between(tmp_path, stop_at):
 
 def test_a_game_without_such_curves_is_left_alone(tmp_path):
     folder = RunFolder(tmp_path)
-    logbook = Logbook(folder, 2, {"seed": 0})
+    logbook = Logbook(folder, 2, {"seed": 0}, {})
     logbook.watchdog = Watchdog(LIMITS, folder, logbook)
     trainer = make_trainer(20, helpers=[logbook])
     trainer.fit(make_game())

@@ -116,6 +116,8 @@ def settings(steps: int = 12, **changes: Any) -> TrainerSettings:
         "log_every_steps": 5,
         "picture_every_steps": 0,
         "picture_samples": 4,
+        "standing_batches": 0,
+        "standing_batch_size": 8,
         "checkpoint_every_steps": 0,
         "keep_checkpoints": 2,
     }

@@ -36,7 +36,8 @@ def _play(
         torch.manual_seed(step)
         for move in game.play(iter(draw, None)):
             for name, terms in move.items():
-                torch.stack(list(terms.values())).sum().backward(inputs=players[name])
+                shared = name != list(move)[-1]  # entries of one move may share a graph
+                torch.stack(list(terms.values())).sum().backward(inputs=players[name], retain_graph=shared)
             for name in move:
                 optimizers[name].step()
                 optimizers[name].zero_grad()

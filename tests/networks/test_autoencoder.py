@@ -32,14 +32,16 @@ def test_counts():
 
 
 @each
-@pytest.mark.parametrize("energy", ["mean_square", "norm"])
+@pytest.mark.parametrize("energy", ["mean_square", "mean_absolute", "norm"])
 def test_the_score_is_minus_the_error_of_the_reconstruction(make, energy):
     torch.manual_seed(0)
     images = torch.randn(4, 3, 16, 16)
     output = make(energy=energy)(images)
     assert output.reconstruction.shape == images.shape
     squares = (output.reconstruction - images).square().sum((1, 2, 3))
-    torch.testing.assert_close(output.score, -squares / 768 if energy == "mean_square" else -squares.sqrt())
+    absolute = (output.reconstruction - images).abs().mean((1, 2, 3))
+    expected = {"mean_square": squares / 768, "mean_absolute": absolute, "norm": squares.sqrt()}[energy]
+    torch.testing.assert_close(output.score, -expected)
     assert output.features[-1].flatten(1).shape[1] == (8 * 4 * 4 if make is convolutional else 5)
 
 

@@ -11,6 +11,7 @@ from ganrun.core.types import parameter_count
 from ganrun.losses.base import couples_samples
 from ganrun.networks import r3gan, residual, resnet, sngan_cnn
 from ganrun.networks.layers.condition import ConditionalNorm
+from ganrun.networks.layers.resample import Resample
 
 CONDITIONAL = {"conditional": True, "classes": 10}
 PLAIN = {"conditional": False, "classes": 10, "channels": 3}
@@ -243,7 +244,7 @@ def test_blocks_pool_and_project_in_the_published_order():
     """Pool and 1x1 commute, as nearest neighbours and 1x1 do: the cheaper order gives the same."""
     torch.manual_seed(0)
     images = torch.randn(2, 3, 8, 8)
-    block = resnet.Block(3, 5, "none", True, halve=True)
+    block = resnet.Block(3, 3, 5, "none", True, halve=True)
     branch = block.branch[1](torch.relu(block.branch[0](torch.relu(images))))
     torch.testing.assert_close(block(images), avg_pool2d(branch, 2) + avg_pool2d(block.shortcut(images), 2))
     up = resnet.UpBlock(3, 5, (nn.Identity(), nn.Identity()), True)
@@ -307,18 +308,41 @@ def test_r3gan_blocks_start_as_the_identity():
     make = r3gan_generator([8, 8, 8], 5)
     z = torch.randn(3, 5)
     basis = make.basis * make.weights(z)[:, :, None, None]
-    expected = make.layers[-1](r3gan.Resample(True)(r3gan.Resample(True)(basis)))
+    expected = make.layers[-1](Resample((1, 2, 1), up=True)(Resample((1, 2, 1), up=True)(basis)))
     torch.testing.assert_close(make(z), expected)
+
+
+def test_r3gan_discriminator_starts_without_its_blocks():
+    torch.manual_seed(0)
+    judge = r3gan_discriminator([8, 8, 4], group_width=8)
+    images = torch.randn(3, 3, 16, 16)
+    stem = judge.stages[0][0](images)
+    down = Resample((1, 2, 1), up=False)
+    (match,) = (layer for layer in judge.stages[1] if isinstance(layer, nn.Conv2d))
+    collected = judge.collect(down(match(down(stem)))).flatten(1)
+    torch.testing.assert_close(judge(images).score, judge.head(collected).flatten())
+
+
+def test_r3gan_branches_are_scaled_by_the_number_of_blocks():
+    """``√(2 / 1.04) L^(-1/4) / √fan-in`` with L = 4 blocks in all; the last convolution is zero."""
+    torch.manual_seed(0)
+    network = r3gan_generator([64, 64], blocks=2)
+    blocks = [module for module in network.modules() if isinstance(module, r3gan.Block)]
+    assert len(blocks) == 4
+    for block in blocks:
+        for layer, fan_in in ((block.layers[0], 64), (block.layers[2], 16 * 9)):
+            assert layer.weight.std().item() == pytest.approx((2 / 1.04 / 4**0.5 / fan_in) ** 0.5, rel=0.05)
+        assert not block.layers[4].weight.any()
 
 
 def test_r3gan_resampling():
     line = torch.tensor([1.0, 2.0, 4.0]).view(1, 1, 1, 3).expand(2, 3, 3, 3)
-    up = r3gan.Resample(up=True)(line)
+    up = Resample((1, 2, 1), up=True)(line)
     assert up[1, 2, 0].tolist() == [1.0, 1.5, 2.0, 3.0, 4.0, 2.0]
     assert up[1, 2, -1].tolist() == [0.5, 0.75, 1.0, 1.5, 2.0, 1.0]  # zeros beyond the border
-    down = r3gan.Resample(up=False)(torch.ones(1, 2, 4, 4))
+    down = Resample((1, 2, 1), up=False)(torch.ones(1, 2, 4, 4))
     assert down[0, 1].tolist() == [[0.5625, 0.75], [0.75, 1.0]]
-    assert not r3gan.Resample(up=True).state_dict()
+    assert not Resample((1, 2, 1), up=True).state_dict()
 
 
 @pytest.mark.parametrize("conditional", [False, True])

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from ganrun.core.types import Grid, Scatter, Surface
+from ganrun.report.samples import first_cells
 from ganrun.sampling.pictures import PADDING, PADDING_LEVEL, WIDTH, draw, save
 
 
@@ -141,3 +142,12 @@ def test_surface_has_its_first_row_at_the_bottom():
 )
 def test_surface_survives_what_diverged(changes):
     assert draw(landscape(**changes)).std() > 0
+
+
+def test_a_report_finds_the_cells_beside_the_names_of_classes():
+    picture = Grid(torch.rand(60, 1, 32, 32), 6, tuple(f"class {number}" for number in range(10)))
+    cut = first_cells(draw(picture))
+    plain = first_cells(draw(Grid(picture.images, 6)))
+    assert cut.shape[0] == plain.shape[0]
+    assert (cut[:, -plain.shape[1] :] == plain).all()
+    assert plain.shape[1] < cut.shape[1] < draw(picture).shape[1]

@@ -73,8 +73,36 @@ class ConditionalNorm(nn.Module):
         return gain * self.normalise(hidden) + bias
 
 
+class VectorConditionalNorm(nn.Module):
+    """A normalisation whose gains ``1 + W_g c`` and biases ``W_b c`` are linear maps of a condition c.
+
+    Brock et al., *Large Scale GAN Training*, ICLR 2019, arXiv 1809.11096, section 3 and appendix B: c is a class
+    embedding that all layers share, beside a part of the latent.
+
+    Args:
+        normalise: without gains and biases of its own.
+        channels: of the input.
+        condition_size: dimensions of c.
+
+    Shapes: ``[B, channels, *positions]`` and c ``[B, condition_size]`` -> ``[B, channels, *positions]``.
+    """
+
+    takes_labels = True
+
+    def __init__(self, normalise: nn.Module, channels: int, condition_size: int) -> None:
+        super().__init__()
+        self.normalise = normalise
+        self.gain = nn.Linear(condition_size, channels, bias=False)
+        self.bias = nn.Linear(condition_size, channels, bias=False)
+
+    def forward(self, hidden: Tensor, condition: Tensor) -> Tensor:
+        ones = [1] * (hidden.ndim - 2)
+        gain, bias = (layer(condition).unflatten(1, (-1, *ones)) for layer in (self.gain, self.bias))
+        return (1 + gain) * self.normalise(hidden) + bias
+
+
 class Conditioned(nn.Sequential):
-    """Layers in a row, of which those with ``takes_labels`` are given the labels too."""
+    """Layers in a row, of which those with ``takes_labels`` are given the labels (or another condition) too."""
 
     takes_labels = True
 

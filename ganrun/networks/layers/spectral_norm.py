@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.nn.utils import parametrize
+
+from ganrun.core.tensors import full_precision
 
 _EPS = 1e-12
 
@@ -39,7 +39,7 @@ class SpectralNorm(nn.Module):
         self.register_buffer("u", u)
 
     def forward(self, weight: Tensor) -> Tensor:
-        with nullcontext() if weight.is_meta else torch.autocast(weight.device.type, enabled=False):
+        with full_precision(weight):
             matrix = self._matrix(weight)
             with torch.no_grad():  # no gradient through u and v: dσ/dW = u vᵀ
                 v = normalize(matrix.T @ self.u, dim=0, eps=_EPS)
