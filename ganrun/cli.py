@@ -110,6 +110,24 @@ def interpolate(config: DictConfig) -> None:
         draw(plain(config))
 
 
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="truncation")
+def truncation(config: DictConfig) -> None:
+    """Score a trained run at several truncations of its latents."""
+    with _told_errors():
+        from ganrun.config.truncation import truncation as sweep  # imports torch
+
+        sweep(plain(config))
+
+
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="export")
+def export(config: DictConfig) -> None:
+    """Write the generator of a trained run."""
+    with _told_errors():
+        from ganrun.config.export import export as write  # imports torch
+
+        write(plain(config))
+
+
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="report")
 def report(config: DictConfig) -> None:
     """Compare runs."""
@@ -186,6 +204,8 @@ VERBS = {
     "neighbours": Verb(neighbours, "neighbours", "NeighboursConfig", ("evaluation", "dataset")),
     "reconstruct": Verb(reconstruct, "reconstruct", "ReconstructConfig", ("dataset",)),
     "interpolate": Verb(interpolate, "interpolate", "InterpolateConfig"),
+    "truncation": Verb(truncation, "truncation", "TruncationConfig", ("evaluation", "dataset")),
+    "export": Verb(export, "export", "ExportConfig"),
     "report": Verb(report, "report", "ReportConfig", positional="folders"),
     "demo": Verb(demo, "demo", "DemoConfig"),
     "watch": Verb(watch, "watch", "WatchConfig"),
@@ -254,9 +274,9 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
 
 
 def _quote_path(argument: str) -> str:
-    """A path with quotes around it: folders of sweeps have commas and equal signs in their names."""
+    """A path, or a sum, with quotes around it: commas and equal signs have a meaning of their own otherwise."""
     key, _, value = argument.partition("=")
-    is_path = key in ("run", "runs", "generated", "output", "folder", "sweep.folder")
+    is_path = key in ("run", "runs", "generated", "output", "folder", "sweep.folder", "arithmetic")
     if not is_path or value in ("", "null") or value.startswith(("'", '"', "[")):
         return argument
     return f"{key}={quoted(value)}"

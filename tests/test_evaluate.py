@@ -15,13 +15,12 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_runs import QUIET, SMALL, config_of
 
-from ganrun import cli
+from ganrun import cli, load
 from ganrun.config import launch
-from ganrun.config.interpolate import sample_at
-from ganrun.config.load import load_game
 from ganrun.config.origin import Origin
+from ganrun.config.sample import sum_picture
+from ganrun.config.trained import Trained
 from ganrun.data.digits import Digits
-from ganrun.engine.checkpoint import read_checkpoint
 from ganrun.metrics.base import quantise
 
 LEARN = "optimizer.generator.lr=0.03"  # four steps shall change something
@@ -251,15 +250,14 @@ def test_every_game_with_a_latent_can_be_interpolated(ganrun, tmp_path, model):
     assert code == 0, error
 
 
-def test_a_row_of_a_conditional_game_keeps_its_class(tmp_path):
-    run = train(tmp_path / "run", *DIGITS, "model=cgan", *SMALL["cgan"])
-    game = load_game(read_checkpoint(run / "checkpoints" / "step_00000004.pt"), None, "ema", None)
-    z = game.latent(1, torch.device("cpu"))
-    drawn = sample_at(game, z.expand(12, 3, -1)).unflatten(0, (12, 3))
-    assert torch.allclose(drawn[:, 0], drawn[:, 2], atol=1e-6)
-    assert torch.allclose(drawn[0, 0], drawn[10, 0], atol=1e-6)  # ten classes in turn
-    assert not torch.allclose(drawn[0, 0], drawn[1, 0], atol=1e-3)
-    assert game.latent(5, torch.device("cpu")).shape == (5, 8)  # the latent is put back
+def test_a_row_of_a_conditional_game_keeps_its_class(ganrun, tmp_path, monkeypatch):
+    train(tmp_path / "run", *DIGITS, "model=cgan", *SMALL["cgan"])
+    asked = []
+    monkeypatch.setattr(
+        Trained, "at", lambda self, z, classes, psi: asked.append(classes) or torch.zeros(len(z), 1, 8, 8)
+    )
+    assert ganrun("interpolate", "run=run", "rows=12", "columns=3")[0] == 0
+    assert asked[0].unflatten(0, (12, 3)).tolist() == [[row % 10] * 3 for row in range(12)]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +265,7 @@ def test_a_row_of_a_conditional_game_keeps_its_class(tmp_path):
     [
         (["evaluate"], "nothing to score was given. Give one of run=FOLDER"),
         (["evaluate", "run=nowhere"], "nowhere holds no run"),
-        (["evaluate", "run=run"], "Choose one with evaluation=NAME: conditional, paper"),
+        (["evaluate", "run=run"], "Choose one with evaluation=NAME: codes, conditional"),
         (["evaluate", "run=run", "generated=x"], "run, generated were given together"),
         (["evaluate", "run=run", "evaluation=qick"], "Did you mean quick?"),
         (["evaluate", "run=run", "evaluation=points"], "needs 2-D points, but dataset provides images"),
@@ -317,7 +315,7 @@ def test_translators_are_not_scored(ganrun, tmp_path):
         assert "ganrun sample draws its pictures" in error
 
 
-@pytest.mark.parametrize("verb", ["evaluate", "neighbours", "reconstruct", "interpolate"])
+@pytest.mark.parametrize("verb", ["evaluate", "neighbours", "reconstruct", "interpolate", "truncation", "export"])
 def test_help_and_mistakes_do_not_import_torch(tmp_path, verb):
     script = (
         "import sys\nfrom ganrun.cli import run\n"
@@ -335,3 +333,78 @@ def test_help_and_mistakes_do_not_import_torch(tmp_path, verb):
     assert done.returncode == 0, done.stderr
     assert f"ganrun {verb} run=FOLDER" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sums_of_latents_are_drawn(ganrun, run, tmp_path):
+    """The picture's first row: the means of the terms and the sum."""
+    code, _, error = ganrun("sample", "run=run", "numbered=true", "count=9")
+    assert code == 0, error
+    with Image.open(run / "samples" / "step_00000004_count_9_seed_0_numbered.png") as picture:
+        assert picture.height > picture.width + 40  # captions
+    drawn = []
+    for expression in ("3", "3,7 - 4 + 5", "3,7 - 4 + 5", "3,7 + 4 - 5"):
+        code, _, error = ganrun("sample", "run=run", f"arithmetic={expression}", "count=9", "output=sum.png")
+        assert code == 0, error
+        drawn.append((tmp_path / "sum.png").read_bytes())
+    assert drawn[1] == drawn[2]
+    assert len(set(drawn)) == 3
+    loaded = load(run)
+    z = loaded.latents(9, seed=0)
+    asked = {"arithmetic": "3,7 - 4", "count": 9, "seed": 0, "truncation": None, "condition": None, "spread": 0.25}
+    grid = sum_picture(loaded, asked)
+    assert grid.columns == 3
+    assert grid.captions[:3] == ("3,7", "- 4", "= sum")
+    length = z.norm(dim=1).mean()
+    for place, point in enumerate([z[3] + z[7], z[4], (z[3] + z[7]) / 2 - z[4]]):
+        expected = loaded.at((point * length / point.norm())[None])
+        assert torch.allclose(grid.images[place : place + 1], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "told"),
+    [
+        ("mlp", ["arithmetic=1 - x"], "cannot be read from '- x' on"),
+        ("mlp", ["arithmetic=1,64"], "names sample 64, and with count=64 there are 0 to 63"),
+        ("mlp", ["arithmetic=1", "files=single"], "make one picture. Use files=grid"),
+        ("infogan", ["arithmetic=1"], "InfoGAN has none, or some with parts that are no numbers"),
+        ("cgan", ["arithmetic=1"], "needs a class for the pictures. Give condition=NUMBER"),
+        ("cgan", ["arithmetic=1", "condition=10"], "the classes are 0 to 9"),
+    ],
+)
+def test_sums_that_cannot_be_had(ganrun, tmp_path, model, arguments, told):
+    train(tmp_path / "run", *DIGITS, f"model={model}", *SMALL[model])
+    code, _, error = ganrun("sample", "run=run", *arguments)
+    assert code == 1
+    assert told in error
+    assert "Traceback" not in error
+
+
+def test_scores_at_several_truncations(ganrun, run):
+    """A row of the table for each, each with a stamp of its own, remembered as by ganrun evaluate."""
+    code, shown, error = ganrun("truncation", "run=run", *CHEAP, "values=[0.3,null]")
+    assert code == 0, error
+    lines = shown.splitlines()
+    assert "truncation 0.3" in lines[0]
+    assert lines[1].split()[:3] == ["truncation", "stamp", "fid_classifier"]
+    assert [line.split()[0] for line in lines[2:]] == ["0.3", "none"]
+    kept = entries(run / "evaluation.json")
+    assert [entry["stamp"]["truncation"] for entry in kept] == [0.3, None]
+    assert [line.split()[1] for line in lines[2:]] == [entry["stamp"]["hash"] for entry in kept]
+    assert kept[0]["scores"] != kept[1]["scores"]
+    with Image.open(run / "samples" / "truncation_step_00000004.png") as picture:
+        assert picture.width > picture.height
+    for truncation, entry in zip(("0.3", "null"), kept, strict=True):
+        assert ganrun("evaluate", "run=run", *CHEAP, f"truncation={truncation}", "output=again.json")[0] == 0
+        assert entries(run.parent / "again.json")[-1]["scores"] == entry["scores"]
+    for values, told in (("[]", "values is empty"), ("[0]", "values"), ("[1,x]", "values")):
+        code, _, error = ganrun("truncation", "run=run", *CHEAP, f"values={values}")
+        assert code == 1
+        assert told in error
+        assert "Traceback" not in error
+
+
+def test_latents_that_cannot_be_truncated_are_not_scored(ganrun, tmp_path):
+    train(tmp_path / "run", *DIGITS, "model=infogan", *SMALL["infogan"])
+    code, shown, error = ganrun("truncation", "run=run", *CHEAP)
+    assert (code, shown) == (1, "")
+    assert "of kind Coded" in error

@@ -20,7 +20,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from ganrun.config import launch
-from ganrun.config.load import load_game
+from ganrun.config.load import load_game, truncated
 from ganrun.config.origin import Origin
 from ganrun.config.paths import conf_folder, register_resolvers
 from ganrun.config.sample import sample
@@ -353,8 +353,9 @@ def test_standing_statistics_serve_all_sampling_and_leave_training_alone(tmp_pat
     assert same(result(state), result(plain))
 
     def means(state: dict[str, Any], truncation: float | None = None) -> dict[str, torch.Tensor]:
-        game = load_game(state, None, "ema", truncation)
-        return {name: buffer for name, buffer in game.named_buffers() if "running_mean" in name}
+        game = load_game(state, None, "ema")
+        with truncated(game, truncation, state["config"]):
+            return {name: buffer.clone() for name, buffer in game.named_buffers() if "running_mean" in name}
 
     averages, standing = means(plain), means(state)
     assert averages.keys() == standing.keys()
@@ -365,11 +366,14 @@ def test_standing_statistics_serve_all_sampling_and_leave_training_alone(tmp_pat
 
 def test_conditional_game_samples_every_class(tmp_path, game_overrides):
     play(tmp_path, *game_overrides("cgan"), "trainer.steps=2")
-    where = sample(settings(tmp_path, count=20))
     from PIL import Image
 
-    with Image.open(where) as picture:
-        assert picture.width > 2 * picture.height  # ten columns, two rows
+    wide = []
+    for condition in (None, 3):
+        with Image.open(sample(settings(tmp_path, count=20, condition=condition))) as picture:
+            wide.append(picture.width / picture.height)
+    assert wide[0] < 0.3  # ten rows, two columns
+    assert wide[1] == pytest.approx(4 / 5, rel=0.05)
 
 
 def settings(run: Path, **changes: Any) -> dict[str, Any]:

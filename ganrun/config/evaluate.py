@@ -14,16 +14,15 @@ from torch import Tensor
 
 from ganrun.config.build import build
 from ganrun.config.launch import split_of
-from ganrun.config.load import load_data, load_game
+from ganrun.config.load import load_data, truncated
 from ganrun.config.paths import OUTPUTS, conf_folder
 from ganrun.config.preflight import quoted
 from ganrun.config.runs import check_verb, find_runs, offer_saved, typed_values
+from ganrun.config.trained import Trained, load_run
 from ganrun.config.validate import plain
 from ganrun.config.words import listing
 from ganrun.core.errors import ConfigError, GanrunError, RunError
-from ganrun.core.facts import Facts
 from ganrun.core.types import Dataset, LatentSpace
-from ganrun.engine import checkpoint
 from ganrun.engine.folder import RunFolder
 from ganrun.engine.scores import FILE, Entry, read, remember, show_in_tensorboard, table
 from ganrun.engine.seeding import fixed_seed
@@ -82,7 +81,7 @@ def evaluate_all(settings: dict[str, Any], overrides: list[str]) -> list[Entry]:
 
 def score(settings: dict[str, Any]) -> Entry:
     """Score one run or one set of images, and remember the scores."""
-    _refuse_no_metrics(settings)
+    refuse_no_metrics(settings)
     read(_file(settings))  # what cannot be remembered is not computed
     return _score_images(settings) if settings["run"] is None else _score_run(settings)
 
@@ -106,35 +105,54 @@ def _file(settings: dict[str, Any]) -> Path:
     return Path(settings["output"] or Path(settings["run"] or OUTPUTS) / FILE)
 
 
-def _refuse_no_metrics(settings: dict[str, Any]) -> None:
+def refuse_no_metrics(settings: dict[str, Any]) -> None:
+    """Tell which evaluations there are.
+
+    Raises:
+        RunError: the one that was chosen has no metrics.
+    """
     if not settings["evaluation"]["metrics"]:
         options = sorted(path.stem for path in (conf_folder() / "evaluation").glob("*.yaml") if path.stem != "none")
         raise RunError(f"the evaluation has no metrics. Choose one with evaluation=NAME: {listing(options)}.")
 
 
 def _score_run(settings: dict[str, Any]) -> Entry:
+    run = Path(settings["run"])
+    trained, evaluation = prepare(settings)
+    entry = score_at(trained, evaluation, run, settings["truncation"])
+    remember(entry, _file(settings))
+    show_in_tensorboard(entry, run)
+    return entry
+
+
+def prepare(settings: dict[str, Any]) -> tuple[Trained, Evaluation]:
+    """The run that ``settings`` name, and its evaluation without truncation.
+
+    Raises:
+        RunError: no such checkpoint, or a game whose samples cannot be scored.
+    """
     folder = RunFolder(Path(settings["run"]))
-    state = checkpoint.choose(folder, settings["step"])
-    dataset = load_data(settings["dataset"], Facts(**state["facts"]))
-    game = load_game(state, dataset, settings["weights"], settings["truncation"])
+    trained = load_run(folder.path, settings["step"], settings["weights"])
+    dataset, game = load_data(settings["dataset"], trained.facts), trained.game
     if "samples" not in game.provides:
         raise RunError(
             f"{folder.path}: {type(game).__name__} does not draw samples of the data by itself, so none can be scored. "
             "ganrun sample draws its pictures."
         )
-    seed = state["config"]["seed"] if settings["seed"] is None else settings["seed"]
-    evaluation = make_evaluation(
-        settings,
-        dataset,
-        weights=settings["weights"] if any(player["average"] for player in state["players"].values()) else "raw",
-        truncation=settings["truncation"],
-        seed=seed,
-    )
-    with torch.no_grad(), fixed_seed(seed, "evaluation"):  # as during training
-        entry = _entry(str(folder.path), state["step"], evaluation, generator_of(game), game.latent_space())
-    remember(entry, _file(settings))
-    show_in_tensorboard(entry, folder.path)
-    return entry
+    seed = trained.config["seed"] if settings["seed"] is None else settings["seed"]
+    return trained, make_evaluation(settings, dataset, weights=trained.weights, truncation=None, seed=seed)
+
+
+def score_at(trained: Trained, evaluation: Evaluation, run: Path, truncation: float | None) -> Entry:
+    """Score a run with truncated latents; ``None``: with all."""
+    game, evaluation.truncation = trained.game, truncation
+    assert evaluation.seed is not None
+    with (
+        torch.no_grad(),
+        truncated(game, truncation, trained.config),
+        fixed_seed(evaluation.seed, "evaluation"),  # as during training
+    ):
+        return _entry(str(run), trained.step, evaluation, generator_of(game), game.latent_space())
 
 
 def _score_images(settings: dict[str, Any]) -> Entry:

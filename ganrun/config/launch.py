@@ -277,6 +277,7 @@ def make_game(config: dict[str, Any], facts: Facts, image: Tensor | None) -> Gam
     objective = build(config["loss"], {"augment": augment}, path="loss")
     context = data_context(facts) | {"image": image, "objective": objective}
     game: Game = build(config["model"], context, path="model")
+    game.class_names = facts.class_names
     return game
 
 

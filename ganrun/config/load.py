@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal
 
 from ganrun.config.build import build
@@ -20,12 +22,13 @@ Weights = Literal["ema", "raw"]
 """``ema``: moving averages where the run keeps them; ``raw``: the weights that were trained last."""
 
 
-def load_data(node: dict[str, Any], facts: Facts | None) -> Dataset:
+def load_data(node: dict[str, Any], facts: Facts | None, device: str = "auto") -> Dataset:
     """A data set on the device.
 
     Args:
         node: its configuration.
         facts: of the data that a run was trained on, which must be of the same kind; ``None``: there is no run.
+        device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
         DataError: the data cannot be read, or are not of the same kind.
@@ -37,50 +40,64 @@ def load_data(node: dict[str, Any], facts: Facts | None) -> Dataset:
             f"The run makes {facts.kind} of shape {shape(facts.shape)}, and the data are {found.description}. "
             "Use the run's own data: leave out what begins with dataset."
         )
-    dataset.place(str(resolve_device("auto")))
+    dataset.place(str(resolve_device(device)))
     return dataset
 
 
-def load_game(state: dict[str, Any], dataset: Dataset | None, weights: Weights, truncation: float | None) -> Game:
+def load_game(state: dict[str, Any], dataset: Dataset | None, weights: Weights, device: str = "auto") -> Game:
     """The game of a checkpoint, in evaluation mode on the device, ready to be sampled as during training.
 
     Args:
         state: a checkpoint.
         dataset: the data; only games on a single image need it.
         weights: which of the generator's.
-        truncation: of its latents; ``None``: none.
-
-    Raises:
-        RunError: its latents cannot be truncated.
+        device: ``auto``, ``cpu`` or ``cuda``.
     """
     config = state["config"]
-    device = resolve_device("auto")
+    where = resolve_device(device)
     game = make_game(config, Facts(**state["facts"]), None if dataset is None else the_image(dataset))
-    how = precision.resolve_precision(config["trainer"]["precision"], device)
+    how = precision.resolve_precision(config["trainer"]["precision"], where)
     stages.restore(
-        game, state, config["seed"], weights == "ema", lambda stage: precision.prepare(stage.game, device, how)
+        game, state, config["seed"], weights == "ema", lambda stage: precision.prepare(stage.game, where, how)
     )
-    truncate_latent(game, truncation)
     standing.accumulate(game, TrainerSettings(**config["trainer"]), config["seed"])
     return game
 
 
-def truncate_latent(game: Game, bound: float | None) -> None:
-    """Let the game draw truncated latents, or styles where its generator has some; ``None`` changes nothing.
+@contextmanager
+def truncated(game: Game, bound: float | None, config: dict[str, Any]) -> Iterator[None]:
+    """Let the game draw truncated latents inside the block, or styles where its generator has some.
+
+    Standing statistics, where the run has them, are then those of truncated samples.
 
     Args:
         game: of a run.
-        bound: of normal latents in standard deviations, or ψ of styles.
+        bound: of normal latents in standard deviations, or ψ of styles; ``None`` changes nothing.
+        config: of the run; an exported generator's has no trainer, and keeps the statistics that it was exported with.
 
     Raises:
         RunError: its latents cannot be truncated.
     """
     if bound is None:
+        yield
         return
     if not isinstance(game, AdversarialGame):
         raise RunError(f"truncation needs a latent, and {type(game).__name__} has none. Leave truncation out.")
+    whole = game.latent
     if not truncate_styles(game.generator, bound):
-        game.latent = truncate(game.latent, bound)
+        game.latent = truncate(whole, bound)
+    try:
+        with _standing_statistics(game, config):
+            yield
+    finally:
+        game.latent = whole
+        truncate_styles(game.generator, 1.0)
+
+
+def _standing_statistics(game: Game, config: dict[str, Any]) -> AbstractContextManager[None]:
+    if "trainer" not in config:
+        return nullcontext()
+    return standing.statistics(game, TrainerSettings(**config["trainer"]), config["seed"])
 
 
 def shape(of: tuple[int, ...]) -> str:

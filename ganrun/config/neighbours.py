@@ -9,13 +9,11 @@ from typing import Any
 import torch
 
 from ganrun.config.build import build
-from ganrun.config.load import load_data, load_game
+from ganrun.config.load import load_data
+from ganrun.config.trained import load_run
 from ganrun.core.errors import RunError
-from ganrun.core.facts import Facts
 from ganrun.core.types import Dataset, Grid
-from ganrun.engine import checkpoint
 from ganrun.engine.folder import RunFolder
-from ganrun.engine.seeding import fixed_seed
 from ganrun.metrics.base import Unavailable
 from ganrun.metrics.distances import TILE
 from ganrun.sampling.neighbours import Embedding, fetch, nearest, pixels
@@ -37,30 +35,28 @@ def neighbours(settings: dict[str, Any]) -> Path:
         RunError: no such checkpoint, no features, or a game that makes no images of the data.
     """
     folder = RunFolder(Path(settings["run"]))
-    state = checkpoint.choose(folder, settings["step"])
-    dataset = load_data(settings["dataset"], Facts(**state["facts"]))
-    game = load_game(state, dataset, settings["weights"], settings["truncation"])
-    if dataset.facts.kind != "images" or "samples" not in game.provides:
+    trained = load_run(folder.path, settings["step"], settings["weights"])
+    dataset = load_data(settings["dataset"], trained.facts)
+    if dataset.facts.kind != "images" or "samples" not in trained.game.provides:
         raise RunError(
-            f"{type(game).__name__} makes no images like those of the data here, so none has neighbours among them. "
-            "ganrun sample draws its pictures."
+            f"{type(trained.game).__name__} makes no images like those of the data here, so none has neighbours among "
+            "them. ganrun sample draws its pictures."
         )
     embed = pixels if settings["space"] == "pixels" else feature_embedding(settings["evaluation"], dataset)
+    samples = trained.sample(settings["count"], seed=settings["seed"], truncation=settings["truncation"])
     with torch.no_grad():
-        with fixed_seed("neighbours", settings["seed"]):
-            samples = game.sample(settings["count"])
         batch_size = TILE if embed is pixels else settings["evaluation"]["batch_size"]
         found = nearest(samples, dataset, settings["neighbours"], embed, batch_size, progress=True)
         real = fetch(dataset, found.indices.flatten()).unflatten(0, found.indices.shape)
     gap = torch.full_like(samples, PADDING_LEVEL / 127.5 - 1)
     rows = torch.cat([torch.stack([samples, gap], dim=1).to(real.device), real], dim=1)
-    name = f"neighbours_{settings['space']}_step_{state['step']:08d}_seed_{settings['seed']}.png"
+    name = f"neighbours_{settings['space']}_step_{trained.step:08d}_seed_{settings['seed']}.png"
     where = Path(settings["output"] or folder.samples / name)
     save(draw(Grid(rows.flatten(0, 1), rows.shape[1])), where)
     log.info(
         "%d samples of step %d (first column), each with its %d nearest of %d real images (by %s) -> %s",
         len(samples),
-        state["step"],
+        trained.step,
         real.shape[1],
         dataset.facts.count[0],
         settings["space"],

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch.nn.functional import mse_loss
 
-from ganrun.config.load import load_data, load_game
+from ganrun.config.load import load_data
+from ganrun.config.trained import load_run
 from ganrun.core.errors import RunError
-from ganrun.core.facts import Facts
-from ganrun.engine import checkpoint
 from ganrun.engine.folder import RunFolder
 from ganrun.games.base import beneath
 from ganrun.sampling.pictures import draw, save
@@ -34,9 +33,8 @@ def reconstruct(settings: dict[str, Any]) -> Path:
         RunError: no such checkpoint, or a game that reads no images.
     """
     folder = RunFolder(Path(settings["run"]))
-    state = checkpoint.choose(folder, settings["step"])
-    dataset = load_data(settings["dataset"], Facts(**state["facts"]))
-    game = load_game(state, dataset, settings["weights"], None)
+    trained = load_run(folder.path, settings["step"], settings["weights"])
+    dataset, game = load_data(settings["dataset"], trained.facts), trained.game
     if dataset.facts.kind != "images":
         raise RunError("ganrun reconstruct draws images, and this run is about points. See its own pictures.")
     examples = dataset.examples(settings["count"])
@@ -47,14 +45,14 @@ def reconstruct(settings: dict[str, Any]) -> Path:
             "vaegan, bigan, bigan_dcgan, ali, ebgan and began do."
         )
     split = settings["dataset"].get("split")
-    where = Path(settings["output"] or folder.samples / f"{_name(split)}_step_{state['step']:08d}.png")
+    where = Path(settings["output"] or folder.samples / f"{_name(split)}_step_{trained.step:08d}.png")
     save(draw(beneath(examples.real, reconstructed, settings["columns"])), where)
     error, spread = mse_loss(reconstructed, examples.real), examples.real.var(0, correction=0).mean()
     log.info(
         "%d images, each row above its reconstructions by step %d: mean square error %.4f per pixel in [-1, 1] "
         "(their mean image: %.4f) -> %s",
         len(reconstructed),
-        state["step"],
+        trained.step,
         error,
         spread,
         where,

@@ -120,7 +120,7 @@ def check_verb(settings: dict[str, Any], schema: str) -> list[Problem]:
         problems = _check_subject(settings)
     model = None if settings.get("run") is None else saved_config(settings["run"])["model"]
     parts = {key: settings[key] for key in ("dataset", "evaluation") if settings.get(key) is not None}
-    if schema == "EvaluateConfig" and parts.get("dataset"):
+    if schema in ("EvaluateConfig", "TruncationConfig") and parts.get("dataset"):
         problems += compatibility.check(parts | {"model": model})
     return problems
 

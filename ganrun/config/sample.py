@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganrun.config.load import load_data, load_game
+from ganrun.config.load import load_data
+from ganrun.config.trained import BATCH, Trained, load_run
 from ganrun.core.errors import RunError
-from ganrun.core.facts import Facts
-from ganrun.core.types import Batch, Dataset, Grid, Scatter
-from ganrun.engine import checkpoint
+from ganrun.core.types import Dataset, Grid, Picture, Scatter
 from ganrun.engine.folder import RunFolder
 from ganrun.engine.seeding import fixed_seed
-from ganrun.games.base import Game
+from ganrun.games.base import Arrangement
+from ganrun.latents import arithmetic
 from ganrun.sampling.pictures import draw, save
 from ganrun.sampling.write import write_images
 
@@ -25,6 +24,8 @@ log = logging.getLogger(__name__)
 
 OPTIONS = ("height", "width", "start_scale")
 """Settings that only some games' ``sample`` understands."""
+
+NEIGHBOUR_ROWS = 3
 
 
 def sample(settings: dict[str, Any]) -> Path:
@@ -40,78 +41,131 @@ def sample(settings: dict[str, Any]) -> Path:
         RunError: no such checkpoint, or an option that the game does not have.
     """
     folder = RunFolder(Path(settings["run"]))
-    state = checkpoint.choose(folder, settings["step"])
-    dataset = needed_data(state, in_picture=settings["files"] == "grid")
-    game = load_game(state, dataset, "ema", settings["truncation"])
-    options = game_options(game, settings)
-    if game.translates:
-        assert dataset is not None
-        real = dataset.examples(settings["count"]).real
-        options["condition"] = real[torch.arange(settings["count"]) % len(real)]
-    name = file_name(state["step"], settings)
+    trained = load_run(folder.path, settings["step"], "ema")
     output = settings["output"] and Path(settings["output"])
-    with torch.no_grad(), fixed_seed("sample", settings["seed"]):
-        if settings["files"] == "single":
-            where = output or folder.samples / name
-            write_single_files(game, settings["count"], options, where)
-        else:
-            where = output or folder.samples / f"{name}.png"
-            draw_one_picture(game, settings["count"], options, dataset, where)
-    log.info("%d samples of step %d -> %s", settings["count"], state["step"], where)
+    name = file_name(trained.step, settings)
+    if settings["files"] == "single":
+        where = output or folder.samples / name
+        shown = write_single_files(trained, settings, where)
+    else:
+        where = output or folder.samples / f"{name}.png"
+        picture = sum_picture(trained, settings) if settings["arithmetic"] else picture_of(trained, settings)
+        save(draw(picture), where)
+        shown = len(picture.images if isinstance(picture, Grid) else picture.generated)
+    log.info("%d samples of step %d -> %s", shown, trained.step, where)
     return where
 
 
 def file_name(step: int, settings: dict[str, Any]) -> str:
     """Unlike settings make unlike names, so that no earlier picture is lost."""
-    given = {key: settings[key] for key in ("count", "seed", "truncation", *OPTIONS) if settings[key] is not None}
-    return "_".join([f"step_{step:08d}", *(f"{key}_{value}" for key, value in given.items())])
+    given = {key: settings[key] for key in ("count", "seed", "truncation", "condition", *OPTIONS)}
+    if settings["arithmetic"]:
+        given["sum"] = settings["arithmetic"].replace(" ", "")
+    parts = [f"{key}_{value}" for key, value in given.items() if value is not None]
+    return "_".join([f"step_{step:08d}", *parts, *(["numbered"] if settings["numbered"] else [])])
 
 
-def needed_data(state: dict[str, Any], in_picture: bool) -> Dataset | None:
-    """The data set, if the game of a checkpoint or a picture of its points cannot do without one."""
-    facts = Facts(**state["facts"])
-    needed = bool({"single_image", "two_domains"} & facts.provides) or (in_picture and facts.kind == "points")
-    return load_data(state["config"]["dataset"], facts) if needed else None
+def samples_of(trained: Trained, settings: dict[str, Any], condition: Tensor | int | None) -> dict[str, Any]:
+    """Arguments of :meth:`Trained.sample`."""
+    options = {key: settings[key] for key in OPTIONS if settings[key] is not None}
+    return {"condition": condition} | {key: settings[key] for key in ("count", "seed", "truncation")} | options
 
 
-def game_options(game: Game, settings: dict[str, Any]) -> dict[str, Any]:
-    """The given options of :data:`OPTIONS`.
-
-    Raises:
-        RunError: the game's ``sample`` has no such option.
-    """
-    options = {name: settings[name] for name in OPTIONS if settings[name] is not None}
-    if unknown := sorted(options.keys() - inspect.signature(game.sample).parameters.keys()):
-        raise RunError(f"{type(game).__name__} cannot be sampled with {', '.join(unknown)}. Leave that out.")
-    return options
+def run_data(trained: Trained) -> Dataset:
+    """The data that the run was trained on."""
+    return load_data(trained.config["dataset"], trained.facts)
 
 
-def write_single_files(game: Game, count: int, options: dict[str, Any], where: Path) -> None:
+def given_condition(trained: Trained, settings: dict[str, Any]) -> Tensor | int | None:
+    """What was asked for; a translator gets images of the data."""
+    if trained.game.translates and settings["condition"] is None:
+        return run_data(trained).examples(settings["count"]).real
+    asked: int | None = settings["condition"]
+    return asked
+
+
+def write_single_files(trained: Trained, settings: dict[str, Any], where: Path) -> int:
     """Write every sample as a file of its own.
 
     Raises:
-        RunError: the samples are points.
+        RunError: the samples are points, or something is asked for that only a picture has.
     """
-    condition: Tensor | None = options.pop("condition", None)
-    if game.sample(1, **options if condition is None else options | {"condition": condition[:1]}).ndim != 4:
+    if trained.facts.kind != "images":
         raise RunError("files=single writes images, and this run makes points. Use files=grid.")
-    done = 0
-
-    def generate(size: int) -> Tensor:
-        nonlocal done
-        part = {} if condition is None else {"condition": condition[done : done + size]}
-        done += size
-        return game.sample(size, **options, **part)
-
-    write_images(generate, count, batch_size=64, folder=where, progress=True)
+    if settings["numbered"] or settings["arithmetic"]:
+        raise RunError("numbered and arithmetic make one picture. Use files=grid.")
+    batches = trained.batches(**samples_of(trained, settings, given_condition(trained, settings)))
+    count: int = settings["count"]
+    write_images(lambda size: next(batches), count, batch_size=BATCH, folder=where, progress=True)
+    return count
 
 
-def draw_one_picture(game: Game, count: int, options: dict[str, Any], dataset: Dataset | None, where: Path) -> None:
-    """Draw all samples as one picture."""
-    samples = game.sample(count, **options)
-    examples: Batch | None = dataset.examples(count) if dataset is not None else None
-    if samples.ndim == 2:
-        assert examples is not None
-        save(draw(Scatter(samples, examples.real)), where)
+def picture_of(trained: Trained, settings: dict[str, Any]) -> Picture:
+    """All samples as one picture: one class per row, unless a condition is given.
+
+    Raises:
+        RunError: points were to be numbered.
+    """
+    count = settings["count"]
+    condition = given_condition(trained, settings)
+    if condition is None:
+        arranged = trained.game.arrange(count)
+        condition = arranged.condition
+        if condition is not None:  # all latents are drawn, so that a sample's number does not hang on the classes
+            condition = condition[torch.arange(count).clamp(max=arranged.count - 1)]
     else:
-        save(draw(Grid(samples, game.columns(count))), where)
+        arranged = Arrangement(count, None, max(1, round(count**0.5)))
+    samples = trained.sample(**samples_of(trained, settings, condition))[: arranged.count]
+    if samples.ndim == 4:
+        captions = tuple(map(str, range(arranged.count))) if settings["numbered"] else ()
+        return Grid(samples, arranged.columns, arranged.rows, captions)
+    if settings["numbered"]:
+        raise RunError("numbered=true is for images, and this run makes points. Leave it out.")
+    return Scatter(samples, run_data(trained).examples(count).real)
+
+
+def sum_picture(trained: Trained, settings: dict[str, Any]) -> Grid:
+    """The means of ``arithmetic``, their sum, and below them samples from around it.
+
+    Raises:
+        RunError: no images; no latents that could be added; no such sum; a conditional game without a class.
+    """
+    expression, count, game = settings["arithmetic"], settings["count"], trained.game
+    space = game.latent_space()
+    if space is None or space.path is None:
+        raise RunError(
+            f"arithmetic adds latents, and {type(game).__name__} has none, or some with parts that are no numbers. "
+            "Leave arithmetic out."
+        )
+    if trained.facts.kind != "images":
+        raise RunError("arithmetic is for images, and this run makes points. Leave it out.")
+    if game.classes and settings["condition"] is None:
+        raise RunError("arithmetic with a conditional model needs a class for the pictures. Give condition=NUMBER.")
+    terms = terms_of(expression, count)
+    latents = trained.latents(count, settings["seed"], settings["truncation"])
+    means = arithmetic.means(latents, terms)
+    points = torch.cat([means, arithmetic.total(means, terms)[None]])
+    points = arithmetic.at_home(points, latents, space.path)
+    with fixed_seed("around", settings["seed"]):
+        near = arithmetic.around(points[-1], NEIGHBOUR_ROWS * len(points), settings["spread"], space.path)
+    samples = trained.at(torch.cat([points, near]), settings["condition"], settings["truncation"])
+    captions = (str(terms[0]).removeprefix("+ "), *map(str, terms[1:]), "= sum", *["near it"] * len(near))
+    return Grid(samples, len(points), captions=captions)
+
+
+def terms_of(expression: str, count: int) -> list[arithmetic.Term]:
+    """The terms of a sum of the samples 0 to ``count`` - 1.
+
+    Raises:
+        RunError: it cannot be read, or a number is too large.
+    """
+    try:
+        terms = arithmetic.parse(expression)
+    except ValueError as error:
+        raise RunError(f"arithmetic={error}.") from None
+    if (largest := max(number for term in terms for number in term.numbers)) >= count:
+        raise RunError(
+            f"arithmetic names sample {largest}, and with count={count} there are 0 to {count - 1}. Give the count and "
+            "the seed of the picture that was numbered."
+        )
+    return terms

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from ganrun.core.arguments import NonNegativeInt, Positive, PositiveInt
+from ganrun.core.arguments import Fraction, NonNegativeInt, Positive, PositiveInt
 
 if TYPE_CHECKING:
     from ganrun.augment.base import Augment
@@ -82,7 +82,11 @@ class SampleConfig:
         count: how many samples.
         seed: of the latents.
         truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
+        condition: class of all samples; ``None``: one class per row.
         files: one grid, or a file per sample.
+        numbered: whether every image of a grid has its number below it.
+        arithmetic: a sum of numbered samples' latents, whose picture is drawn instead.
+        spread: how far from the sum its neighbours are.
         step: checkpoint: the newest, the best or the one of a step.
         output: folder or file to write; ``None``: inside the run folder.
         height: of SinGAN's samples, relative to its image's.
@@ -94,7 +98,11 @@ class SampleConfig:
     count: PositiveInt
     seed: NonNegativeInt
     truncation: Positive | None
+    condition: NonNegativeInt | None
     files: Literal["grid", "single"]
+    numbered: bool
+    arithmetic: str | None
+    spread: Fraction
     step: Literal["last", "best"] | NonNegativeInt
     output: str | None
     height: Positive | None
@@ -209,6 +217,50 @@ class InterpolateConfig:
     weights: Literal["ema", "raw"]
     truncation: Positive | None
     seed: NonNegativeInt
+    output: str | None
+
+
+@dataclass
+class TruncationConfig:
+    """What ``ganrun truncation`` scores.
+
+    Args:
+        run: folder of a trained run.
+        values: of truncation; ``None`` in it: none.
+        step: checkpoint: the newest, the best or the one of a step.
+        weights: moving averages or the weights trained last.
+        seed: of the latents; ``None``: the run's own.
+        output: picture to write; ``None``: inside the run folder.
+        evaluation: scores.
+        dataset: the real data.
+    """
+
+    run: str
+    values: list[Positive | None]
+    step: Literal["last", "best"] | NonNegativeInt
+    weights: Literal["ema", "raw"]
+    seed: NonNegativeInt | None
+    output: str | None
+    evaluation: EvaluationSettings
+    dataset: Dataset | None
+
+
+@dataclass
+class ExportConfig:
+    """What ``ganrun export`` writes.
+
+    Args:
+        run: folder of a trained run.
+        format: of the files.
+        step: checkpoint: the newest, the best or the one of a step.
+        weights: moving averages or the weights trained last.
+        output: folder to write into; ``None``: inside the run folder.
+    """
+
+    run: str
+    format: Literal["safetensors", "torch_export", "onnx"]
+    step: Literal["last", "best"] | NonNegativeInt
+    weights: Literal["ema", "raw"]
     output: str | None
 
 

@@ -18,6 +18,7 @@ class Facts:
         domains: number of independent domains (2 for unpaired translation).
         fingerprint: hash of the content and of the settings that shaped it.
         description: one readable line for the log and the run folder.
+        class_names: of every class, where they are known.
     """
 
     kind: Literal["images", "points"]
@@ -27,6 +28,7 @@ class Facts:
     domains: int = 1
     fingerprint: str = ""
     description: str = ""
+    class_names: tuple[str, ...] = ()
 
     @property
     def channels(self) -> int:

@@ -86,10 +86,14 @@ class Grid:
     Args:
         images: ``[N, C, H, W]`` in [-1, 1].
         columns: images per row.
+        rows: what is written before each row.
+        captions: what is written below each image.
     """
 
     images: Tensor
     columns: int
+    rows: tuple[str, ...] = ()
+    captions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,17 +136,19 @@ Picture = Grid | Scatter
 
 
 class LatentSpace(NamedTuple):
-    """Latents that one can walk through continuously.
+    """Latents with a structure that one can use: a way from one to another, or codes.
 
     Args:
         draw: count -> latents ``[count, size]``.
         decode: latents -> samples, without gradients.
-        path: the way between two latents that stays where the generator was trained.
+        path: the way between two latents that stays where the generator was trained; ``None``: there is none.
+        codes: latents -> the value of every categorical code, ``[N, codes]``; ``None``: there are none.
     """
 
     draw: Callable[[int], Tensor]
     decode: Callable[[Tensor], Tensor]
-    path: Literal["linear", "spherical"]
+    path: Literal["linear", "spherical"] | None
+    codes: Callable[[Tensor], Tensor] | None = None
 
 
 class Dataset(Protocol):

@@ -34,12 +34,15 @@ class Images:
     provides: tuple[str, ...] = ("images",)
     """Traits that the data may have (see :attr:`ganrun.core.facts.Facts.provides`); read without importing torch."""
 
+    class_names: tuple[str, ...] = ()
+    """Of every class; empty where classes have numbers only."""
+
     def __init__(self, name: str, domains: Sequence[Decoded], classes: int, resampling: str, flip: bool) -> None:
         self.flip = flip
         self.storages = [Storage(domain.images) for domain in domains]
         labels = domains[0].labels if classes else None
         self.labels = None if labels is None else torch.from_numpy(labels)
-        self.facts = _facts(name, domains, classes, resampling)
+        self.facts = _facts(name, domains, classes, resampling, self.class_names)
         self.device = torch.device("cpu")
 
     def place(self, device: str) -> None:
@@ -126,7 +129,7 @@ def choose(total: int, labels: np.ndarray | None, subset: int | float | None, se
     return np.sort(order[:count])
 
 
-def _facts(name: str, domains: Sequence[Decoded], classes: int, resampling: str) -> Facts:
+def _facts(name: str, domains: Sequence[Decoded], classes: int, resampling: str, class_names: tuple[str, ...]) -> Facts:
     height, width, channels = domains[0].images.shape[1:]
     count = tuple(len(domain.images) for domain in domains)
     content = [resampling, (channels, height, width), *(domain.digest for domain in domains)]
@@ -142,4 +145,5 @@ def _facts(name: str, domains: Sequence[Decoded], classes: int, resampling: str)
         domains=len(domains),
         fingerprint=fingerprint,
         description=f"{name}: {', '.join(parts)}",
+        class_names=class_names if classes else (),
     )

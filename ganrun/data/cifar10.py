@@ -30,6 +30,7 @@ class Cifar10(Images):
     """
 
     provides = ("images", "labels")
+    class_names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
     def __init__(
         self,

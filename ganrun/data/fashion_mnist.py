@@ -9,4 +9,5 @@ class FashionMnist(IdxImages):
     """60,000 pictures of clothes; not read from ``root`` itself, because MNIST's files have the same names."""
 
     name = "FashionMNIST"
+    class_names = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
     in_root = False

@@ -53,21 +53,22 @@ class ImageFolder(Images):
     ) -> None:
         source = open_source(path)
         names = list(source.stamps) if subfolder is None else source.below(subfolder)
-        labels, classes = _labels(source, names)
+        labels, self.class_names = _labels(source, names)
         chosen = choose(len(names), labels, subset, subset_seed)
         taken = [names[index] for index in chosen]
         taken_labels = None if labels is None else labels[chosen]
         decoded = decode_files(source, taken, taken_labels, Shaping(size, crop, filter), on_corrupt)
+        classes = len(self.class_names)
         super().__init__(source.path.stem, [decoded], classes, filter if size is not None else "own size", flip)
 
 
-def _labels(source: Source, names: Sequence[str]) -> tuple[np.ndarray | None, int]:
-    """Class labels from the first folders that differ, and their number; ``None`` and 0 where there are none."""
+def _labels(source: Source, names: Sequence[str]) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Class labels from the first folders that differ, and the names of these; ``None`` where there are none."""
     folders = [name.split("/")[:-1] for name in names]
     levels = enumerate(zip(*folders, strict=False))  # as deep as the shallowest image lies
     depth = next((level for level, parts in levels if len(set(parts)) > 1), None)
     if depth is None:
-        return None, 0
+        return None, ()
     classes = sorted({parts[depth] for parts in folders})
     if all(_SPLIT.fullmatch(name) for name in classes):
         raise DataError(
@@ -75,4 +76,4 @@ def _labels(source: Source, names: Sequence[str]) -> tuple[np.ndarray | None, in
             f"Choose one with dataset.subfolder={'/'.join([*folders[0][:depth], classes[0]])}"
         )
     number = {name: index for index, name in enumerate(classes)}
-    return np.array([number[parts[depth]] for parts in folders], dtype=np.int64), len(classes)
+    return np.array([number[parts[depth]] for parts in folders], dtype=np.int64), tuple(classes)

@@ -82,9 +82,7 @@ class AdversarialGame(Game):
 
     @torch.no_grad()
     def sample(self, count: int, condition: Tensor | None = None) -> Tensor:
-        if condition is None and self.classes:
-            condition = torch.arange(count, device=self.device) % self.classes
-        return self.generator(self.latent(count, self.device), condition)
+        return self.decode(self.latent(count, self.device), condition)
 
     def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
         pictures = super().pictures(examples, count)
@@ -112,10 +110,8 @@ class AdversarialGame(Game):
         )
 
     @torch.no_grad()
-    def decode(self, z: Tensor) -> Tensor:
-        """Samples of given latents; a conditional game goes through its classes in turn."""
-        condition = torch.arange(len(z), device=z.device) % self.classes if self.classes else None
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Samples of given latents; a conditional game that is given no classes goes through them in turn."""
+        if condition is None and self.classes:
+            condition = torch.arange(len(z), device=z.device) % self.classes
         return self.generator(z, condition)
-
-    def columns(self, count: int) -> int:
-        return self.classes or super().columns(count)

@@ -30,6 +30,23 @@ class Stage:
     game: Game
 
 
+@dataclass(frozen=True)
+class Arrangement:
+    """Which samples make a picture, and how they stand in it.
+
+    Args:
+        count: of samples.
+        condition: their labels ``[count]``; ``None``: they have none.
+        columns: samples per row.
+        rows: what is written before each row.
+    """
+
+    count: int
+    condition: Tensor | None
+    columns: int
+    rows: tuple[str, ...] = ()
+
+
 def beneath(samples: Tensor, reconstructed: Tensor, columns: int) -> Picture:
     """Images in rows, each row above its reconstructions; points together. What does not fill a row is left out."""
     if samples.ndim == 2:
@@ -57,6 +74,9 @@ class Game(nn.Module):
 
     classes: int = 0
     """Number of classes whose labels :meth:`sample` takes as its condition; 0: it takes none."""
+
+    class_names: tuple[str, ...] = ()
+    """Of the data's classes, where they are known."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,9 +114,10 @@ class Game(nn.Module):
             examples: fixed real samples.
             count: how many samples a picture should show.
         """
-        samples = self.sample(count)
+        arranged = self.arrange(count)
+        samples = self.sample(arranged.count, arranged.condition)
         real, condition = examples.real, examples.condition
-        generated = Scatter(samples, real) if samples.ndim == 2 else Grid(samples, self.columns(count))
+        generated = Scatter(samples, real) if samples.ndim == 2 else Grid(samples, arranged.columns, arranged.rows)
         pictures: dict[str, Picture] = {"generated": generated}
         if (reconstructed := self.reconstructions(real, condition)) is not None:
             pictures["reconstructions"] = beneath(real, reconstructed, round(count**0.5))
@@ -115,12 +136,22 @@ class Game(nn.Module):
         return None
 
     def latent_space(self) -> LatentSpace | None:
-        """The latents, if one can walk through them continuously."""
+        """The latents, if one can walk through them or if they have codes."""
         return None
 
-    def columns(self, count: int) -> int:
-        """How many of ``count`` samples stand in one row of a picture."""
-        return max(1, round(count**0.5))
+    def arrange(self, count: int) -> Arrangement:
+        """How up to ``count`` samples stand in a picture: in a square, or one class per row.
+
+        Of classes that are too many for two samples each, some are chosen, evenly.
+        """
+        square = max(1, round(count**0.5))
+        if not self.classes:
+            return Arrangement(count, None, square)
+        rows = self.classes if 2 * self.classes <= count else min(square, self.classes)
+        shown = torch.arange(rows, device=self.device) * self.classes // rows
+        names = tuple(self.class_names[k] if self.class_names else str(k) for k in shown.tolist())
+        columns = count // rows
+        return Arrangement(rows * columns, shown.repeat_interleave(columns), columns, names)
 
     def report_discriminator(
         self, objective: Objective, comparison: Comparison, terms: Terms, domain: str = ""

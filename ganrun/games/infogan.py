@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ganrun.core.types import Batch, Grid, Picture, Terms
+from ganrun.core.types import Batch, Grid, LatentSpace, Picture, Terms
 from ganrun.games.adversarial import AdversarialGame
 from ganrun.latents.coded import Coded
 from ganrun.losses.base import Comparison
@@ -92,6 +92,13 @@ class InfoGAN(AdversarialGame):
             self.statistics.report("information/continuous", self.latent.squared_error(z, prediction))
             terms["continuous"] = self.continuous_weight * self.latent.negative_log_likelihood(z, prediction)
         return terms
+
+    def latent_space(self) -> LatentSpace | None:
+        if not self.latent.categories:
+            return None
+        return LatentSpace(
+            draw=lambda count: self.latent(count, self.device), decode=self.decode, path=None, codes=self.latent.codes
+        )
 
     @torch.no_grad()
     def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:

@@ -48,6 +48,10 @@ class Coded:
         """H of all categorical codes together, in nats."""
         return sum(math.log(k) for k in self.categories)
 
+    def codes(self, z: Tensor) -> Tensor:
+        """The value of every categorical code, ``[N, categorical codes]``."""
+        return torch.stack([one_hots.argmax(1) for one_hots in self._split(z)[:-1]], dim=1)
+
     def cross_entropy(self, z: Tensor, prediction: Tensor) -> Tensor:
         """-E log Q(c|x) of the categorical codes of ``z``, summed over codes, in nats."""
         pairs = zip(self._split(z)[:-1], self._split(prediction)[:-1], strict=True)

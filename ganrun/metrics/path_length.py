@@ -45,16 +45,16 @@ class PathLength(Metric):
         self.batch_size = batch_size
 
     def evaluate(self, samples: Samples) -> Spread:
-        if samples.space is None:
+        space = samples.space
+        if space is None or space.path is None:
             raise Unavailable("these samples have no latents that one could walk through")
         distance = lpips(self.resize)
-        draw, decode, path = samples.space
         lengths = []
         for count in _parts(self.ways, self.batch_size):
-            first, second = draw(count), draw(count)
+            first, second = space.draw(count), space.draw(count)
             t = torch.rand(count, 1, dtype=torch.float64, device=first.device)
-            steps = along(first, second, torch.cat([t, t + self.epsilon], dim=1), path)
-            here, there = (decode(z).cpu() for z in steps.unbind(1))
+            steps = along(first, second, torch.cat([t, t + self.epsilon], dim=1), space.path)
+            here, there = (space.decode(z).cpu() for z in steps.unbind(1))
             lengths.append(distance(here, there).double() / self.epsilon**2)
         return trimmed(torch.cat(lengths), self.discard)
 

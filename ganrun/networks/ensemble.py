@@ -11,8 +11,9 @@ from torch import Tensor, nn
 class Ensemble(nn.Module):
     """Every sample comes from one of K generators, each with the same share of every batch: ``p_g = (1/K) Σ p_k``.
 
-    The batch is cut into K parts of equal size (to within one sample), and part i goes to generator ``i + shift`` with
-    a random shift, so that small batches favour none. K = 1 draws nothing and is the plain generator.
+    The batch is shuffled and cut into K parts of equal size (to within one sample), and part i goes to generator ``i +
+    shift`` with a random shift, so that small batches favour none. So the first samples, or those of a class, come from
+    all generators. K = 1 draws nothing and is the plain generator.
 
     Args:
         generators: with the same signature and output.
@@ -29,12 +30,14 @@ class Ensemble(nn.Module):
         if count == 1:
             return self.generators[0](z, condition)
         shift = int(torch.randint(count, ()))  # the CPU's generator: nothing waits for the device
-        latents = z.tensor_split(count)
-        conditions = [None] * count if condition is None else condition.tensor_split(count)
-        return torch.cat(
+        order = torch.randperm(len(z), device=z.device)
+        latents = z[order].tensor_split(count)
+        conditions = [None] * count if condition is None else condition[order].tensor_split(count)
+        samples = torch.cat(
             [
                 self.generators[(index + shift) % count](part, labels)
                 for index, (part, labels) in enumerate(zip(latents, conditions, strict=True))
                 if len(part)
             ]
         )
+        return samples[order.argsort()]

@@ -263,7 +263,8 @@ class Generator(nn.Module):
     def synthesis(self, styles: Tensor) -> Tensor:
         """Images of the styles of every layer; that of a ``to_image`` is also that of the next resolution's first."""
         w = styles.unbind(1)
-        hidden = self.first(self.constant.expand(len(styles), -1, -1, -1), w[0])
+        count = styles.shape[0]  # len() would be a constant in an exported graph
+        hidden = self.first(self.constant.expand(count, -1, -1, -1), w[0])
         image = self.to_image[0](hidden, w[1])
         for k, to_image in enumerate(self.to_image[1:]):
             hidden = self.layers[2 * k](hidden, w[2 * k + 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ Pixels = NDArray[np.uint8]
 
 WIDTH = 700  # pixels: small images are enlarged by whole factors until a grid is about this wide
 PADDING = 2
+MARGIN_LEVEL = 40
+FONT, CAPTION, GAP = 14, 18, 8  # size of texts, height of the strip for one below an image, space beside those of rows
 
 
 def draw(picture: Picture) -> Pixels:
@@ -53,12 +56,33 @@ def _draw_grid(grid: Grid) -> Pixels:
     rows = -(-count // columns)
     factor = max(1, round(WIDTH / (columns * width)))
     images = images.expand(-1, 3, -1, -1).repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-    images = functional.pad(images, (0, PADDING, 0, PADDING), value=PADDING_LEVEL)
+    below = PADDING + (CAPTION if grid.captions else 0)
+    images = functional.pad(images, (0, PADDING, 0, below), value=PADDING_LEVEL)
     blank = torch.full((rows * columns - count, *images.shape[1:]), PADDING_LEVEL, dtype=torch.uint8)
     cells = torch.cat([images, blank]).unflatten(0, (rows, columns))
     sheet = cells.permute(0, 3, 1, 4, 2).reshape(rows * images.shape[2], columns * images.shape[3], 3)
     framed = functional.pad(sheet, (0, 0, PADDING, 0, PADDING, 0), value=PADDING_LEVEL)
-    return np.ascontiguousarray(framed.numpy())
+    pixels = np.ascontiguousarray(framed.numpy())
+    return _write(pixels, grid, columns, *images.shape[2:]) if grid.rows or grid.captions else pixels
+
+
+def _write(pixels: Pixels, grid: Grid, columns: int, height: int, width: int) -> Pixels:
+    """A grid of cells of ``height`` and ``width`` with its texts: a margin on the left, and captions inside."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(FONT)
+    margin = 2 * GAP + math.ceil(max(map(font.getlength, grid.rows))) if grid.rows else 0
+    lines = (pixels == PADDING_LEVEL).all((1, 2))  # they go on into the margin: by them others find the cells
+    left = np.where(lines, PADDING_LEVEL, MARGIN_LEVEL).astype(np.uint8)[:, None, None].repeat(margin, 1).repeat(3, 2)
+    sheet = Image.fromarray(np.concatenate([left, pixels], axis=1))
+    pen = ImageDraw.Draw(sheet)
+    for number, text in enumerate(grid.rows):
+        pen.text((margin - GAP, PADDING + (number + 0.5) * height), text, "white", font, anchor="rm")
+    for number, text in enumerate(grid.captions):
+        row, column = divmod(number, columns)
+        place = margin + PADDING + (column + 0.5) * width, PADDING + (row + 1) * height - (PADDING + CAPTION) / 2
+        pen.text(place, text, "white", font, anchor="mm")
+    return np.asarray(sheet)
 
 
 def rasterise(figure: Figure) -> Pixels:

@@ -120,3 +120,13 @@ def test_the_codes_become_readable(update, play):
     game.statistics.flush()
     terms = game.generator_terms(coloured_squares(count=256))
     assert math.log(3) - terms["categorical"].item() > 0.7 * math.log(3)
+
+
+def test_codes_behind_latents_are_told_and_there_is_no_way_between_them():
+    game = make().eval()
+    space = game.latent_space()
+    assert space.path is None
+    z = space.draw(6)
+    assert torch.equal(space.codes(z)[:, 0], z[:, game.latent.noise : game.latent.noise + 3].argmax(1))
+    assert torch.equal(space.decode(z), game.generator(z))
+    assert make(categories=(), continuous=2).latent_space() is None

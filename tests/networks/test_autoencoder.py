@@ -143,6 +143,23 @@ def test_every_generator_makes_every_position_equally_often():
     assert chi_square.max() < 16.3  # 0.1 % point with 3 degrees of freedom
 
 
+def test_any_part_of_a_batch_is_from_all_generators():
+    """Scores of the first samples, and pictures of one class, would show a single generator otherwise."""
+    torch.manual_seed(0)
+    network = Ensemble([Constant(float(k)) for k in range(4)])
+    samples = network(torch.zeros(2000, 1)).flatten().long()
+    for part in (slice(0, 500), slice(0, None, 4)):
+        assert samples[part].bincount(minlength=4).min() > 90
+
+
+def test_every_sample_is_made_of_its_own_latent():
+    torch.manual_seed(0)
+    network, numbers = Ensemble([Constant(0.0) for _ in range(3)]), torch.arange(50.0)[:, None]
+    for generator in network.generators:
+        generator.forward = lambda z, condition: z + 100 * condition[:, None]
+    assert torch.equal(network(numbers, torch.arange(50)), 101 * numbers)
+
+
 def test_labels_go_with_their_samples_and_small_batches_work():
     torch.manual_seed(0)
     network = Ensemble([generator()] * 3)

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from ganrun.core.types import Grid, Scatter, Surface
+from ganrun.report.samples import first_cells
 from ganrun.sampling.pictures import PADDING, PADDING_LEVEL, WIDTH, draw, save
 
 
@@ -34,6 +35,28 @@ def test_small_grey_images_are_enlarged_by_whole_pixels():
     assert (pixels[..., 0] == pixels[..., 2]).all()
     assert 600 <= pixels.shape[1] <= 800
     assert 600 <= draw(Grid(torch.zeros(64, 1, 32, 32), columns=8)).shape[1] <= 850
+
+
+def test_texts_stand_before_rows_and_below_images():
+    images = torch.full((4, 1, 100, 100), -1.0)
+    plain, rows, captions = (
+        draw(Grid(images, 2, *texts)).astype(int) for texts in ((), (("cat", "sparrow"),), ((), ("0", "1", "2", "3")))
+    )
+    margin = rows.shape[1] - plain.shape[1]
+    assert rows.shape[0] == plain.shape[0]
+    assert (rows[:, margin:] == plain).all()
+    ink = (rows[:, :margin].max(2) > 150).nonzero()[0]
+    middles = [2 + (number + 0.5) * (plain.shape[0] - 2) / 2 for number in (0, 1)]
+    for row in ink:
+        assert min(abs(row - middle) for middle in middles) < 12
+    assert captions.shape[1] == plain.shape[1]
+    strips = captions.shape[0] - plain.shape[0]
+    assert strips > 20
+    side = (plain.shape[0] - 2) // 2 - 2
+    below = captions[2 + side : 2 + side + strips // 2, :, 0] > 150
+    assert below[:, : side + 2].any()
+    assert below[:, side + 2 :].any()
+    assert not (captions[2 : 2 + side, 2 : 2 + side] > 0).any()
 
 
 def test_fewer_images_than_columns_and_images_that_are_not_square():
@@ -119,3 +142,12 @@ def test_surface_has_its_first_row_at_the_bottom():
 )
 def test_surface_survives_what_diverged(changes):
     assert draw(landscape(**changes)).std() > 0
+
+
+def test_a_report_finds_the_cells_beside_the_names_of_classes():
+    picture = Grid(torch.rand(60, 1, 32, 32), 6, tuple(f"class {number}" for number in range(10)))
+    cut = first_cells(draw(picture))
+    plain = first_cells(draw(Grid(picture.images, 6)))
+    assert cut.shape[0] == plain.shape[0]
+    assert (cut[:, -plain.shape[1] :] == plain).all()
+    assert plain.shape[1] < cut.shape[1] < draw(picture).shape[1]
