@@ -1,4 +1,4 @@
-"""The small recipes of SAGAN and BigGAN learn to draw what they are asked for."""
+"""Small class-conditional recipes learn to draw what they are asked for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def scores(folder: Path, experiment: str, steps: int) -> dict[str, float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("experiment", ["sagan_digits", "biggan_digits"])
+@pytest.mark.parametrize("experiment", ["sagan_digits", "biggan_digits", "r3gan_digits"])
 def test_fid_and_classification_accuracy_improve(tmp_path, experiment):
     before, after = (scores(tmp_path / str(steps), experiment, steps) for steps in (1, STEPS))
     assert after["fid_classifier"] < 0.5 * before["fid_classifier"]
