@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganrun.core.types import DiscriminatorOutput, Scatter, Surface
+from ganrun.core.types import Batch, DiscriminatorOutput, Scatter, Surface
 from ganrun.games.adversarial import AdversarialGame
 from ganrun.games.surface import force
 from ganrun.latents.normal import Normal
@@ -108,7 +108,7 @@ def test_picture_of_a_game_leaves_the_game_as_it_was():
     made = game(NonSaturating(1.0, 0.0, 0.0)).eval()
     before = {name: value.clone() for name, value in made.state_dict().items()}
     with torch.no_grad():
-        pictures = made.pictures(type("Examples", (), {"real": REAL}), 50)
+        pictures = made.pictures(Batch((REAL,)), 50)
     picture = pictures["surface"]
     assert isinstance(picture, Surface)
     assert torch.equal(picture.generated, pictures["generated"].generated)
@@ -125,4 +125,4 @@ def test_picture_of_a_game_leaves_the_game_as_it_was():
 def test_samples_that_are_judged_together_have_no_surface():
     made = game(Wasserstein())
     made.discriminator.couples_samples = True
-    assert set(made.pictures(type("Examples", (), {"real": REAL}), 50)) == {"generated"}
+    assert set(made.pictures(Batch((REAL,)), 50)) == {"generated"}
