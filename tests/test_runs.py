@@ -238,7 +238,7 @@ def test_the_small_stylegan2_learns(tmp_path):
     for steps in (1, 450):
         folder = tmp_path / str(steps)
         overrides = ["experiment=stylegan2_digits", "evaluation.every_steps=0", "evaluation.samples=1000"]
-        launch.train(config_of(*overrides, "trainer.device=cpu", f"trainer.steps={steps}"), folder)
+        launch.train(config_of(*overrides, "trainer.device=cpu", f"trainer.steps={steps}"), folder, Origin())
         scores.append(json.loads((folder / "evaluation.json").read_text())[-1]["scores"]["fid_classifier"])
     assert scores[1] < 0.75 * scores[0]
 
