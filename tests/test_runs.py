@@ -545,7 +545,10 @@ def test_stopped_run_goes_on_where_it_was(tmp_path, game_overrides, number, code
     assert same(result(resumed), result(whole))
 
 
-@pytest.mark.parametrize("model", ["mlp", "began", "vaegan"])
+@pytest.mark.parametrize(
+    "model",
+    ["mlp", "began", "vaegan", *(pytest.param(m, marks=pytest.mark.slow) for m in ("bigan", "biggan", "stylegan2"))],
+)
 def test_two_processes_train_one_folder(tmp_path, game_overrides, model):
     run = tmp_path / "run"
     process = command(*game_overrides(model), f"run={run}", "trainer.devices=2", "trainer.steps=4")
