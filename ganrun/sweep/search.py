@@ -7,7 +7,6 @@ on Optuna's own interface that can.
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import math
 import os
@@ -30,6 +29,7 @@ from ganrun.core.errors import RunError
 from ganrun.sweep.launcher import Planned
 from ganrun.sweep.ledger import Row
 from ganrun.sweep.naming import identity
+from ganrun.sweep.progress import Progress
 from ganrun.sweep.sweeper import RunSweeper
 
 if TYPE_CHECKING:
@@ -221,8 +221,10 @@ class OptunaSweeper(RunSweeper):
 
     def _values(self, row: Row) -> list[float] | None:
         """What the objectives are worth; ``None`` where one is missing or no number."""
-        last = last_values(row.folder) | ({} if row.best is None else {"score": row.best})
-        values = [last.get(what, last.get(f"metric/{what}", math.nan)) for what in self.objectives]
+        progress = Progress(row.folder)
+        progress.look()
+        last = progress.scores | {"seconds": progress.seconds} | ({} if row.best is None else {"score": row.best})
+        values = [last.get(what, math.nan) for what in self.objectives]
         return None if any(map(math.isnan, values)) else values
 
     def _shown(self, values: Sequence[float]) -> str:
@@ -248,18 +250,6 @@ def _direction(evaluation: DictConfig) -> str:
         )
     kind: Any = get_class(metric._target_)
     return "minimise" if kind.lower_is_better else "maximise"
-
-
-def last_values(folder: Path) -> dict[str, float]:
-    """The last value of every tag in ``metrics.jsonl``, and ``seconds`` of training, pictures and scores included."""
-    values: dict[str, float] = {"step": 0, "seconds": 0.0}
-    with (folder / "metrics.jsonl").open() as file:
-        for entry in map(json.loads, file):
-            if rate := entry.get("speed/steps_per_second"):
-                values["seconds"] += (entry["step"] - values["step"]) / rate
-                values["step"] = entry["step"]
-            values |= {tag: value for tag, value in entry.items() if tag != "step"}
-    return values
 
 
 @contextmanager
