@@ -66,7 +66,9 @@ def locate(path: str) -> Any:
 
 def data_context(facts: Facts) -> dict[str, Any]:
     """Facts of the data under the parameter names by which networks and games ask for them."""
-    context: dict[str, Any] = {"shape": facts.shape, "classes": facts.classes}
+    context: dict[str, Any] = {"shape": facts.shape, "classes": facts.classes, "palette": facts.palette}
+    context["planes"] = facts.condition_size if "aligned" in facts.provides else 0
+    context["text_size"] = facts.condition_size if facts.condition == "texts" else 0
     if facts.kind == "images":
         context["channels"] = facts.channels
         if facts.shape[1] == facts.shape[2]:

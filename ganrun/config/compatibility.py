@@ -273,7 +273,7 @@ def _without_data(config: dict[str, Any], provided: frozenset[str]) -> Iterator[
     given = f"dataset provides {listing(sorted(DATA.get(trait, trait) for trait in provided))}"
     model = list(nodes(config.get("model"), "model"))
     metrics = at(config, "evaluation", "metrics")
-    scored = not model or "samples" in model[0].traits("provides")
+    scored = not model or {"samples", "answers"} & set(model[0].traits("provides"))
     for node in [*model, *_choosing(config), *(nodes(metrics, "evaluation.metrics") if scored else ())]:
         for trait in node.traits("requires"):
             if trait in DATA and trait not in provided:
@@ -291,6 +291,12 @@ def _remedy(path: str, trait: str) -> str:
         return "Choose dataset=unpaired."
     if trait == "single_image":
         return "Choose dataset=single_image."
+    if trait == "aligned":
+        return "Choose dataset=paired or dataset=label_maps."
+    if trait == "label_maps":
+        return "Choose dataset=label_maps."
+    if trait == "captions":
+        return "Choose dataset=captioned."
     others = {
         "evaluation": "Choose another evaluation (evaluation=points, evaluation=none) or another dataset.",
         "model": "Choose another model (model=toy for 2-D points) or another dataset.",

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra import compose
-from torch import Tensor
 
 from ganrun.config.build import build
 from ganrun.config.launch import split_of
@@ -27,12 +25,10 @@ from ganrun.engine.folder import RunFolder
 from ganrun.engine.scores import FILE, Entry, read, remember, show_in_tensorboard, table
 from ganrun.engine.seeding import fixed_seed
 from ganrun.metrics.base import Evaluation
-from ganrun.sampling.draws import generator_of
+from ganrun.sampling.draws import Draw, generator_of
 from ganrun.sampling.read import ImageFiles
 
 log = logging.getLogger(__name__)
-
-Generate = Callable[[int], Tensor | tuple[Tensor, Tensor]]
 
 
 def evaluate(settings: dict[str, Any]) -> Entry:
@@ -134,9 +130,9 @@ def prepare(settings: dict[str, Any]) -> tuple[Trained, Evaluation]:
     folder = RunFolder(Path(settings["run"]))
     trained = load_run(folder.path, settings["step"], settings["weights"])
     dataset, game = load_data(settings["dataset"], trained.facts), trained.game
-    if "samples" not in game.provides:
+    if not game.scored:
         raise RunError(
-            f"{folder.path}: {type(game).__name__} does not draw samples of the data by itself, so none can be scored. "
+            f"{folder.path}: {type(game).__name__} draws no samples that could be compared with the data. "
             "ganrun sample draws its pictures."
         )
     seed = trained.config["seed"] if settings["seed"] is None else settings["seed"]
@@ -152,7 +148,7 @@ def score_at(trained: Trained, evaluation: Evaluation, run: Path, truncation: fl
         truncated(game, truncation, trained.config),
         fixed_seed(evaluation.seed, "evaluation"),  # as during training
     ):
-        return _entry(str(run), trained.step, evaluation, generator_of(game), game.latent_space())
+        return _entry(str(run), trained.step, evaluation, generator_of(game, evaluation.dataset), game.latent_space())
 
 
 def _score_images(settings: dict[str, Any]) -> Entry:
@@ -192,7 +188,7 @@ def make_evaluation(
 
 
 def _entry(
-    subject: str, step: int | None, evaluation: Evaluation, generate: Generate, space: LatentSpace | None = None
+    subject: str, step: int | None, evaluation: Evaluation, generate: Draw, space: LatentSpace | None = None
 ) -> Entry:
     scores = evaluation.run(generate, space)
     if not scores:

@@ -17,6 +17,7 @@ from ganrun.engine.folder import RunFolder
 from ganrun.engine.seeding import fixed_seed
 from ganrun.games.base import Arrangement
 from ganrun.latents import arithmetic
+from ganrun.sampling.draws import needed
 from ganrun.sampling.pictures import draw, save
 from ganrun.sampling.write import write_images
 
@@ -77,9 +78,9 @@ def run_data(trained: Trained) -> Dataset:
 
 
 def given_condition(trained: Trained, settings: dict[str, Any]) -> Tensor | int | None:
-    """What was asked for; a translator gets images of the data."""
-    if trained.game.translates and settings["condition"] is None:
-        return run_data(trained).examples(settings["count"]).real
+    """What was asked for; a game that needs conditions gets some of the data."""
+    if trained.game.needs and settings["condition"] is None:
+        return needed(run_data(trained).examples(settings["count"]))
     asked: int | None = settings["condition"]
     return asked
 

@@ -61,7 +61,9 @@ class Trained:
 
         Args:
             count: how many.
-            condition: the class of all or of each; ``None``: classes in turn. Of a translator, the images to translate.
+            condition: the class of all or of each; ``None``: classes in turn. What the game needs, if it needs
+                something (:attr:`~ganrun.games.base.Game.needs`): images ``[N, C, H, W]`` to translate, label maps
+                ``[N, H, W]`` or vectors of texts ``[N, D]``, taken in turn.
             seed: of the latents; ``None``: torch's generators go on as they are.
             truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
             options: SinGAN's ``height``, ``width`` and ``start_scale``.
@@ -82,7 +84,7 @@ class Trained:
     ) -> Iterator[Tensor]:
         """What :meth:`sample` returns, in parts of :data:`BATCH`."""
         self._check(count, options)
-        given = self._images(count, condition) if self.game.translates else self._classes(count, condition)
+        given = self._needed(count, condition) if self.game.needs else self._classes(count, condition)
         with _seeded(seed), truncated(self.game, truncation, self.config):
             latents = self.game.latent(count, self.game.device) if isinstance(self.game, AdversarialGame) else None
             for part in torch.arange(count, device=self.game.device).split(BATCH):
@@ -148,12 +150,14 @@ class Trained:
             name = type(self.game).__name__
             raise RunError(f"{name} cannot be sampled with {', '.join(unknown)}. Leave that out.")
 
-    def _images(self, count: int, condition: object) -> Tensor:
-        """The images that a translator is given, repeated up to ``count``."""
-        if not isinstance(condition, Tensor) or condition.shape[1:] != self.facts.shape:
+    def _needed(self, count: int, condition: object) -> Tensor:
+        """The conditions that the game cannot do without, in turn up to ``count``."""
+        shape = self.facts.condition_shape or self.facts.shape  # translators of unpaired domains: an image of one
+        if not isinstance(condition, Tensor) or condition.shape[1:] != shape:
+            what = {"images": "images", "maps": "label maps", "texts": "vectors of texts"}[str(self.game.needs)]
             raise RunError(
-                f"{type(self.game).__name__} translates images. Give it some, a tensor of the shape "
-                f"[count, {', '.join(map(str, self.facts.shape))}], as the condition."
+                f"{type(self.game).__name__} needs {what}. Give it some, a tensor of the shape "
+                f"[count, {', '.join(map(str, shape))}], as the condition."
             )
         return condition.to(self.game.device)[torch.arange(count, device=self.game.device) % len(condition)]
 

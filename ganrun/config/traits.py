@@ -40,6 +40,9 @@ DATA = {
     "labels": "labels",
     "two_domains": "two domains",
     "single_image": "a single image",
+    "aligned": "a source image or a label map for every image",
+    "label_maps": "label maps",
+    "captions": "captions",
 }
 """Traits that only the data can bring, in words."""
 

@@ -19,6 +19,11 @@ class Facts:
         fingerprint: hash of the content and of the settings that shaped it.
         description: one readable line for the log and the run folder.
         class_names: of every class, where they are known.
+        condition: what else goes with every sample of the first domain: ``"images"``: a source image of the same size;
+            ``"maps"``: a label map of the same size; ``"texts"``: captions as vectors; empty: nothing.
+        condition_size: channels of the source images, classes of the label maps, or dimensions of the vectors.
+        palette: name, red, green and blue (0 to 255) of every class of the label maps.
+        vocabulary: words that the vectors of captions count; empty where they need none.
     """
 
     kind: Literal["images", "points"]
@@ -29,6 +34,18 @@ class Facts:
     fingerprint: str = ""
     description: str = ""
     class_names: tuple[str, ...] = ()
+    condition: Literal["", "images", "maps", "texts"] = ""
+    condition_size: int = 0
+    palette: tuple[tuple[str, int, int, int], ...] = ()
+    vocabulary: tuple[str, ...] = ()
+
+    @property
+    def condition_shape(self) -> tuple[int, ...]:
+        """Shape of one source image, label map or vector."""
+        sides = self.shape[1:]
+        return {"": (), "images": (self.condition_size, *sides), "maps": sides, "texts": (self.condition_size,)}[
+            self.condition
+        ]
 
     @property
     def channels(self) -> int:
@@ -56,4 +73,10 @@ class Facts:
             traits.add("two_domains")
         if self.count == (1,):
             traits.add("single_image")
+        if self.condition in ("images", "maps"):
+            traits.add("aligned")
+        if self.condition == "maps":
+            traits.add("label_maps")
+        if self.condition == "texts":
+            traits.add("captions")
         return frozenset(traits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -24,3 +25,14 @@ def summed_over_processes(tensor: Tensor) -> Tensor:
     if dist.is_available() and dist.is_initialized():
         dist.all_reduce(tensor)
     return tensor
+
+
+def paint(maps: Tensor, palette: Sequence[tuple[str, int, int, int]]) -> Tensor:
+    """Label maps ``[B, H, W]`` (int64) as images ``[B, 3, H, W]`` in [-1, 1].
+
+    Args:
+        maps: numbers of classes.
+        palette: name, red, green and blue (0 to 255) of every class.
+    """
+    colours = torch.tensor([colour for _, *colour in palette], dtype=torch.float32, device=maps.device)
+    return (colours / 127.5 - 1)[maps].permute(0, 3, 1, 2)

@@ -41,11 +41,15 @@ class Batch:
 
     Args:
         domains: one tensor per domain, ``[B, C, H, W]`` in [-1, 1] or ``[B, 2]``.
-        condition: class labels ``[B]`` (int64) of the first domain, or ``None``.
+        condition: what goes with the samples of the first domain: class labels ``[B]`` (int64), source images
+            ``[B, K, H, W]`` in [-1, 1], label maps ``[B, H, W]`` (int64) or vectors of texts ``[B, D]``; ``None``:
+            nothing (see :attr:`ganrun.core.facts.Facts.condition`).
+        texts: captions of the samples; empty without, and in training, where nobody reads them.
     """
 
     domains: tuple[Tensor, ...]
     condition: Tensor | None = None
+    texts: tuple[str, ...] = ()
 
     @property
     def real(self) -> Tensor:

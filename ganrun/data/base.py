@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,9 +21,12 @@ from ganrun.data.storage import Storage
 Split = Literal["train", "test"]
 """Part of a data set, as its makers divided it."""
 
+View = Callable[[Tensor], Tensor]
+"""What of ``[B, H, W, C]`` is seen, and how: all tensors that go through the same view stay aligned."""
+
 
 class Images:
-    """Decoded images of one or two domains; batches are gathered, flipped and normalised on the device.
+    """Decoded images of one or two domains; batches are gathered, cut out, flipped and normalised on the device.
 
     Args:
         name: shown in the description.
@@ -29,6 +34,11 @@ class Images:
         classes: number of classes, 0 for unlabelled images.
         resampling: how they were resized, for the description and the fingerprint.
         flip: mirror each fetched image with probability one half.
+        window: height and width that are cut out of each image, in training at random places and otherwise at the
+            centre; ``None``: the whole image.
+        aligned: what belongs to the first domain pixel by pixel, as many images of the same height and width; it is cut
+            out and mirrored together with them.
+        condition: facts of ``aligned`` (see :class:`~ganrun.core.facts.Facts`): its kind and what belongs to that.
     """
 
     provides: tuple[str, ...] = ("images",)
@@ -37,18 +47,32 @@ class Images:
     class_names: tuple[str, ...] = ()
     """Of every class; empty where classes have numbers only."""
 
-    def __init__(self, name: str, domains: Sequence[Decoded], classes: int, resampling: str, flip: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        domains: Sequence[Decoded],
+        classes: int,
+        resampling: str,
+        flip: bool,
+        window: tuple[int, int] | None = None,
+        aligned: Decoded | None = None,
+        condition: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self.flip = flip
         self.storages = [Storage(domain.images) for domain in domains]
+        self.aligned = None if aligned is None else Storage(aligned.images)
+        sides: tuple[int, int] = domains[0].images.shape[1:3]
+        self.window = None if window == sides else window
         labels = domains[0].labels if classes else None
         self.labels = None if labels is None else torch.from_numpy(labels)
-        self.facts = _facts(name, domains, classes, resampling, self.class_names)
+        facts = _facts(name, domains, classes, resampling, self.class_names, self.window, aligned)
+        self.facts = replace(facts, **condition)
         self.device = torch.device("cpu")
 
     def place(self, device: str) -> None:
         """Move the images to ``device`` when they fit into a part of its memory; otherwise stream them."""
         self.device = torch.device(device)
-        for storage in self.storages:
+        for storage in self._all_storages():
             storage.place(self.device)
         if self.labels is not None:
             self.labels = self.labels.to(self.device)
@@ -57,16 +81,22 @@ class Images:
         """Announce the next :meth:`fetch`, so that streamed images are read ahead."""
         for storage, chosen in zip(self.storages, indices, strict=True):
             storage.prefetch(chosen)
+        if self.aligned is not None:
+            self.aligned.prefetch(indices[0])
 
     def fetch(self, indices: tuple[Tensor, ...], augment: bool = True) -> Batch:
         """Images at ``indices`` (one int64 CPU tensor per domain), float in [-1, 1], channels_last, on the device.
 
-        Flips draw from torch's default generator of the device; without ``augment`` there are none.
+        Flips and places draw from torch's default generator of the device; without ``augment`` there are none.
         """
-        images = [storage.gather(chosen) for storage, chosen in zip(self.storages, indices, strict=True)]
-        if self.flip and augment:
-            images = [random_flip(domain) for domain in images]
-        return self._batch(images, indices[0])
+        images, condition = [], None
+        for domain, (storage, chosen) in enumerate(zip(self.storages, indices, strict=True)):
+            whole = storage.gather(chosen)
+            view = self._view(whole, augment)
+            images.append(normalise(view(whole)))
+            if domain == 0:
+                condition = self.condition_of(chosen, view)
+        return Batch(tuple(images), condition)
 
     def examples(self, count: int) -> Batch:
         """``count`` images spread evenly over every domain (so over sorted classes too), never flipped.
@@ -77,12 +107,23 @@ class Images:
         for total in self.facts.count:
             taken = min(count, total)
             indices.append(torch.arange(taken) * total // taken)
-        gathered = [storage.gather(chosen) for storage, chosen in zip(self.storages, indices, strict=True)]
-        return self._batch(gathered, indices[0])
+        return self.fetch(tuple(indices), augment=False)
 
-    def _batch(self, images: list[Tensor], first: Tensor) -> Batch:
-        condition = None if self.labels is None else self.labels[first.to(self.device, non_blocking=True)]
-        return Batch(tuple(normalise(domain) for domain in images), condition)
+    def condition_of(self, indices: Tensor, view: View) -> Tensor | None:
+        """What goes with the images of the first domain at ``indices``, seen as they are."""
+        if self.aligned is not None:
+            aligned = view(self.aligned.gather(indices))
+            return aligned[..., 0].long() if self.facts.condition == "maps" else normalise(aligned)
+        return None if self.labels is None else self.labels[indices.to(self.device, non_blocking=True)]
+
+    def _view(self, images: Tensor, augment: bool) -> View:
+        """How a batch is seen: the same for all that belongs to it."""
+        cut = _whole if self.window is None else cut_out(images, self.window, augment)
+        mirror = random_flip(len(images), images.device) if self.flip and augment else _whole
+        return lambda images: mirror(cut(images))
+
+    def _all_storages(self) -> list[Storage]:
+        return self.storages if self.aligned is None else [*self.storages, self.aligned]
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -90,11 +131,53 @@ def normalise(images: Tensor) -> Tensor:
     return images.float().div_(127.5).sub_(1).permute(0, 3, 1, 2)
 
 
-def random_flip(images: Tensor) -> Tensor:
-    """Mirror each image of ``[B, H, W, C]`` left to right with probability one half."""
-    coins = torch.randint(2, (len(images),), device=images.device)
-    either = torch.cat([images, images.flip(2)])  # choosing rows is several times faster than torch.where on bytes
-    return either.index_select(0, torch.arange(len(images), device=images.device) + coins * len(images))
+def random_flip(count: int, device: torch.device) -> View:
+    """Mirror each image of ``[count, H, W, C]`` left to right with probability one half."""
+    coins = torch.randint(2, (count,), device=device)
+    rows = torch.arange(count, device=device) + coins * count
+
+    def flip(images: Tensor) -> Tensor:
+        either = torch.cat([images, images.flip(2)])  # choosing rows is several times faster than torch.where on bytes
+        return either.index_select(0, rows)
+
+    return flip
+
+
+def cut_out(images: Tensor, window: tuple[int, int], at_random: bool) -> View:
+    """A window of each image of ``[B, H, W, C]``, ``[B, *window, C]``: at random places, or at the centre."""
+    count, *sides = images.shape[:3]
+    slices = []
+    for side, kept in zip(sides, window, strict=True):
+        room = side - kept
+        if at_random:
+            first = torch.randint(room + 1, (count, 1), device=images.device)
+        else:
+            first = torch.full((count, 1), room // 2, device=images.device)
+        slices.append(first + torch.arange(kept, device=images.device))
+    rows, columns = slices
+    each = torch.arange(count, device=images.device)[:, None, None]
+    return lambda images: images[each, rows[:, :, None], columns[:, None, :]]
+
+
+def window_of(size: int | None, load_size: int | None) -> tuple[int, int] | None:
+    """What is cut out of images of side ``load_size``; ``None``: they are decoded at ``size`` and used whole.
+
+    Raises:
+        DataError: there is no such window.
+    """
+    if load_size is None:
+        return None
+    if size is None or size > load_size:
+        raise DataError(
+            f"dataset.load_size={load_size} is the side of images of which squares of dataset.size are cut out, and "
+            f"that is {'null' if size is None else size}. Set dataset.size to {load_size} or less, or "
+            "dataset.load_size=null"
+        )
+    return size, size
+
+
+def _whole(images: Tensor) -> Tensor:
+    return images
 
 
 def choose(total: int, labels: np.ndarray | None, subset: int | float | None, seed: int) -> np.ndarray:
@@ -129,12 +212,24 @@ def choose(total: int, labels: np.ndarray | None, subset: int | float | None, se
     return np.sort(order[:count])
 
 
-def _facts(name: str, domains: Sequence[Decoded], classes: int, resampling: str, class_names: tuple[str, ...]) -> Facts:
+def _facts(
+    name: str,
+    domains: Sequence[Decoded],
+    classes: int,
+    resampling: str,
+    class_names: tuple[str, ...],
+    window: tuple[int, int] | None,
+    aligned: Decoded | None,
+) -> Facts:
     height, width, channels = domains[0].images.shape[1:]
     count = tuple(len(domain.images) for domain in domains)
     content = [resampling, (channels, height, width), *(domain.digest for domain in domains)]
+    content += [] if window is None else [window]
+    content += [] if aligned is None else [aligned.digest]
     fingerprint = hashlib.sha256(repr(content).encode()).hexdigest()
-    parts = [f"{' + '.join(f'{n:,}' for n in count)} images {channels}x{height}x{width}"]
+    cut = "" if window is None else f", cut out of {width}x{height}"
+    height, width = window or (height, width)
+    parts = [f"{' + '.join(f'{n:,}' for n in count)} images {channels}x{height}x{width}{cut}"]
     parts += [f"{classes} classes"] if classes else []
     parts += [resampling, f"sha256 {fingerprint[:8]}"]
     return Facts(

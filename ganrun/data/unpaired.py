@@ -6,9 +6,12 @@ from typing import Literal
 
 from ganrun.core.arguments import NonNegativeInt, PositiveInt
 from ganrun.core.errors import DataError
-from ganrun.data.base import Images, choose
+from ganrun.data.base import Images, choose, window_of
 from ganrun.data.decode import Crop, Filter, OnCorrupt, Shaping, decode_files, open_image
 from ganrun.data.source import Source, open_source
+
+Layout = Literal["auto", "folders", "side_by_side"]
+"""``folders``: a folder per domain; ``side_by_side``: both halves of every file; ``auto``: whichever is there."""
 
 
 class Unpaired(Images):
@@ -22,6 +25,8 @@ class Unpaired(Images):
         layout: ``folders``, ``side_by_side`` (left half is A, right half is B), or ``auto`` to find out.
         size: side in pixels; ``None`` keeps the images' own, which must then agree.
         crop: ``center``: the centred square; ``none``: the whole image, stretched to a square if ``size`` is given.
+        load_size: side to which images are brought before a random square of ``size`` is cut out of each; ``None``:
+            they are brought to ``size``. The paper: 286 and 256.
         filter: resampling filter.
         on_corrupt: ``stop`` at a file that cannot be decoded, or ``skip`` it with a warning.
         subset: a count, a fraction or ``None`` for all, of each domain.
@@ -38,8 +43,9 @@ class Unpaired(Images):
         self,
         path: str | None,
         split: str,
-        layout: Literal["auto", "folders", "side_by_side"],
+        layout: Layout,
         size: PositiveInt | None,
+        load_size: PositiveInt | None,
         crop: Crop,
         filter: Filter,
         on_corrupt: OnCorrupt,
@@ -47,11 +53,12 @@ class Unpaired(Images):
         subset_seed: NonNegativeInt,
         flip: bool,
     ) -> None:
+        window = window_of(size, load_size)
         source = open_source(path)
         decoded = []
-        for names, half in _domains(source, split, layout):
+        for names, half in find_domains(source, split, layout):
             taken = [names[index] for index in choose(len(names), None, subset, subset_seed)]
-            shaping = Shaping(size, crop, filter, half)
+            shaping = Shaping(load_size or size, crop, filter, half)
             decoded.append(decode_files(source, taken, None, shaping, on_corrupt, colour=True))
         a, b = (domain.images.shape[1:] for domain in decoded)
         if a != b:
@@ -59,11 +66,15 @@ class Unpaired(Images):
                 f"The domains of {source.path} differ in size: A is {a[1]}x{a[0]}, B is {b[1]}x{b[0]}. "
                 "Bring them to one size with dataset.size=128 (or another)."
             )
-        super().__init__(source.path.stem, decoded, 0, filter if size is not None else "own size", flip)
+        super().__init__(source.path.stem, decoded, 0, filter if size is not None else "own size", flip, window)
 
 
-def _domains(source: Source, split: str, layout: str) -> list[tuple[list[str], Literal["left", "right"] | None]]:
-    """For each domain its files and the half of them to use."""
+def find_domains(source: Source, split: str, layout: Layout) -> list[tuple[list[str], Literal["left", "right"] | None]]:
+    """For each of two domains its files and the half of them to use.
+
+    Raises:
+        DataError: they are not there.
+    """
     folders = [_inside(source, split + letter) for letter in "AB"]
     if layout == "folders" or (layout == "auto" and any(folders)):
         for names, letter in zip(folders, "AB", strict=True):

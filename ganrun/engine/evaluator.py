@@ -33,9 +33,9 @@ class Evaluator:
 
     def begin(self, trainer: Trainer) -> None:
         """Make the feature extractor ready; say so if the game has nothing that the metrics could score."""
-        self.active = bool(self.settings.metrics) and "samples" in trainer.game.provides
+        self.active = bool(self.settings.metrics) and trainer.game.scored
         if self.settings.metrics and not self.active:
-            log.info("no scores: %s does not draw samples of the data by itself", type(trainer.game).__name__)
+            log.info("no scores: %s draws no samples that could be compared with the data", type(trainer.game).__name__)
         if not self.active:
             return
         self.evaluation = Evaluation(
@@ -75,7 +75,7 @@ class Evaluator:
 
     def _scores(self, trainer: Trainer) -> dict[str, float]:
         with trainer.sampling("evaluation"):
-            scores = self.evaluation.run(generator_of(trainer.game), trainer.game.latent_space())
+            scores = self.evaluation.run(generator_of(trainer.game, trainer.dataset), trainer.game.latent_space())
         if scores:
             path, of = str(self.logbook.folder.path), self.evaluation
             self._keep(Entry(path, trainer.step, of.stamp(), scores, of.directions()))

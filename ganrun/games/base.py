@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -67,10 +68,15 @@ class Game(nn.Module):
     """Traits of the data without which the game cannot be played (see :attr:`ganrun.core.facts.Facts.provides`)."""
 
     provides: tuple[str, ...] = ("samples",)
-    """``"samples"``: :meth:`sample` draws from a model of the data, so that FID and the like make sense."""
+    """``"samples"``: :meth:`sample` draws from a model of the data, so that FID and the like make sense;
+    ``"answers"``: it does so for conditions that are taken from the data (see :attr:`needs`)."""
 
-    translates: bool = False
-    """Whether :meth:`sample` turns images of the first domain, its condition, into images of the second."""
+    needs: Literal["images", "maps", "texts"] | None = None
+    """Kind of the condition that :meth:`sample` must be given, one for every sample: images to be translated, label
+    maps, or vectors of texts; ``None``: none, or class labels, through which it goes by itself."""
+
+    directions: tuple[str, ...] = ()
+    """Names of the ways in which :meth:`translate` turns images into others; the first is that of :meth:`sample`."""
 
     classes: int = 0
     """Number of classes whose labels :meth:`sample` takes as its condition; 0: it takes none."""
@@ -103,7 +109,15 @@ class Game(nn.Module):
     def sample(self, count: int, condition: Tensor | None = None) -> Tensor:
         """Draw ``count`` samples, ``[count, *shape]``, with torch's current generator and without gradients.
 
-        A conditional game that is given no ``condition`` goes through its classes in turn.
+        A game of classes that is given no ``condition`` goes through them in turn; others must be given what they
+        :attr:`need <needs>`.
+        """
+        raise NotImplementedError
+
+    def translate(self, images: Tensor, direction: str) -> Tensor:
+        """Turn ``images`` ``[B, C, H, W]`` into others in one of :attr:`directions`, without gradients.
+
+        With torch's current generator, where translations are random.
         """
         raise NotImplementedError
 
@@ -166,6 +180,11 @@ class Game(nn.Module):
         """Log what a generator's move tells."""
         for tag, value in diagnostics.of_generator(objective, comparison, terms).items():
             self.statistics.report(tag + domain, value)
+
+    @property
+    def scored(self) -> bool:
+        """Whether its samples can be compared with the data."""
+        return bool({"samples", "answers"} & set(self.provides))
 
     @property
     def device(self) -> torch.device:

@@ -39,7 +39,8 @@ class CycleGAN(Game):
 
     requires = ("images", "two_domains")
     provides = ()
-    translates = True
+    needs = "images"
+    directions = ("a_to_b", "b_to_a")
 
     def __init__(
         self,
@@ -119,11 +120,14 @@ class CycleGAN(Game):
 
     @torch.no_grad()
     def sample(self, count: int, condition: Tensor | None = None) -> Tensor:
-        """Translate ``condition``, images of the first domain, into the second; repeated up to ``count``."""
-        if condition is None:
-            raise ValueError("CycleGAN translates images; give images of the first domain as the condition")
-        repeats = -(-count // len(condition))
-        return self.a_to_b(condition.repeat(repeats, 1, 1, 1)[:count])
+        """Translate ``condition``, ``count`` images of the first domain, into the second."""
+        assert condition is not None
+        return self.a_to_b(condition)
+
+    @torch.no_grad()
+    def translate(self, images: Tensor, direction: str) -> Tensor:
+        translator: nn.Module = getattr(self, direction)
+        return translator(images)
 
     @torch.no_grad()
     def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:

@@ -10,6 +10,7 @@ DEFAULTS = {
     "split": "train",
     "layout": "auto",
     "size": None,
+    "load_size": None,
     "crop": "center",
     "filter": "bicubic",
     "on_corrupt": "stop",

@@ -158,15 +158,14 @@ def test_resume_is_exact_and_needs_the_pools(play, restore_pools):
     assert equal is restore_pools
 
 
-def test_sampling_translates_the_condition():
+def test_translates_in_both_directions():
     game = make()
-    a, _ = squares(count=2).domains
-    translated = game.sample(5, condition=a)
-    assert translated.shape == (5, *SHAPE)
-    torch.testing.assert_close(translated[4], game.a_to_b(a)[0])
+    a, b = squares(count=2).domains
+    translated = game.sample(2, condition=a)
+    torch.testing.assert_close(translated, game.a_to_b(a))
     assert not translated.requires_grad
-    with pytest.raises(ValueError, match="first domain"):
-        game.sample(5)
+    assert torch.equal(game.translate(a, game.directions[0]), translated)
+    torch.testing.assert_close(game.translate(b, "b_to_a"), game.b_to_a(b))
 
 
 def test_pictures_are_rows_of_original_translation_and_return():
