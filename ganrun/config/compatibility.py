@@ -19,8 +19,8 @@ REQUIRED = {
         "Use model=ebgan or model=began.",
     ),
     "conditional": (
-        "{node} needs a model that is given labels",
-        "Use model.conditional=true, or technique=[conditional].",
+        "{node} needs a model that is given labels or texts",
+        "Use model.conditional=true, technique=[conditional], or model=stackgan for texts.",
     ),
     "styles": ("{node} needs a generator with styles", "Use model=stylegan2."),
     "class_logits": (
@@ -46,6 +46,10 @@ FORBIDDEN = {
     "pairs": (
         "the discriminator judges pairs of a sample and its latent, but {node} is for samples alone",
         "Choose another loss or technique, or a model whose discriminator sees samples.",
+    ),
+    "wrong_pairs": (
+        "{node} compares samples, and a real sample with a wrong condition is the same sample",
+        "Choose another loss, or a model and a loss without wrong pairs.",
     ),
     "spectral_norm": ("{node} and spectral normalisation both bound the critic's slope", "Use {path}=false."),
     "weight_clipping": ("{node} and weight clipping both bound the critic's slope", "Use {path}=null."),

@@ -69,6 +69,7 @@ class DiscriminatorOutput(NamedTuple):
         class_logits: ``[B, classes]`` of an auxiliary classifier.
         code: prediction of a latent code.
         reconstruction: output of an autoencoding discriminator.
+        unconditional: how many of the last ``scores`` judge samples alone, whatever their condition.
     """
 
     scores: tuple[Tensor, ...]
@@ -76,6 +77,7 @@ class DiscriminatorOutput(NamedTuple):
     class_logits: Tensor | None = None
     code: Tensor | None = None
     reconstruction: Tensor | None = None
+    unconditional: int = 0
 
     @property
     def score(self) -> Tensor:
