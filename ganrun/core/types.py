@@ -93,7 +93,7 @@ class Grid:
         images: ``[N, C, H, W]`` in [-1, 1].
         columns: images per row.
         rows: what is written before each row.
-        captions: what is written below each image.
+        captions: what is written below each image; as many as there are rows: below each row.
     """
 
     images: Tensor

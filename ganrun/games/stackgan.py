@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -98,8 +99,7 @@ class Drawing(Game):
 
     def inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The batch's texts and fresh latents."""
-        assert batch.condition is not None
-        return batch.condition, self.latent(len(batch), self.device)
+        return texts_of(batch), self.latent(len(batch), self.device)
 
     def compare(self, batch: Batch, fake: Tensor) -> Comparison:
         """The batch's images at the stage's size and fakes of the same texts, as the objective wants them seen."""
@@ -211,6 +211,11 @@ class StackGAN(Game):
             augmentation_weight=self.augmentation_weight,
         )
 
+    @property
+    def trained(self) -> tuple[Drawing, ...]:
+        """The stages there are so far."""
+        return cast("tuple[Drawing, ...]", tuple(self.drawings))
+
     @torch.no_grad()
     def sample(self, count: int, condition: Tensor | None = None) -> Tensor:
         """Draw ``count`` images at the size of the data: enlarged sketches while there is only the first stage.
@@ -224,38 +229,40 @@ class StackGAN(Game):
         """
         if condition is None:
             raise RunError("StackGAN draws texts, and was given none.")
-        images, _ = self.drawings[-1].draw(condition, self.latent(count, self.device))
+        images, _ = self.trained[-1].draw(condition, self.latent(count, self.device))
         return self.enlarged(images)
 
     def enlarged(self, images: Tensor) -> Tensor:
-        """``images`` of either stage at the size of the data."""
+        """Images of either stage at the size of the data."""
         return resize(images, size=(self.size, self.size), mode="bilinear")
 
     def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
-        assert examples.condition is not None
-        columns = 1 + PER_TEXT * len(self.drawings)
-        rows = min(len(examples), max(1, count // columns))
-        pictures: dict[str, Picture] = {"stages": self.stages_picture(examples, rows)}
+        rows = min(len(examples), max(1, count // (1 + PER_TEXT * len(self.drawings))))
+        pictures: dict[str, Picture] = {"generated": self.by_text(examples, rows)}
         if ways := min(max(1, count // WAY), len(examples) // 2):
-            pictures["interpolation"] = self.interpolation_picture(examples, ways)
+            pictures["interpolation"] = self.between_texts(examples, ways)
         return pictures
 
-    def stages_picture(self, examples: Batch, rows: int) -> Grid:
+    def by_text(self, examples: Batch, rows: int) -> Grid:
         """A text per row: its image, sketches of some latents, and what the second stage makes of the same latents."""
-        texts = examples.condition[:rows].repeat_interleave(PER_TEXT, 0)
+        texts = texts_of(examples)[:rows].repeat_interleave(PER_TEXT, 0)
         z = self.latent(len(texts), self.device)
-        drawn = [
-            self.enlarged(stage.draw(texts, z, noisy=False)[0]).unflatten(0, (rows, -1)) for stage in self.drawings
-        ]
-        shown = torch.cat([examples.real[:rows, None], *drawn], dim=1)
+        drawn = [self.enlarged(stage.draw(texts, z, noisy=False)[0]) for stage in self.trained]
+        shown = torch.cat([examples.real[:rows, None], *(images.unflatten(0, (rows, -1)) for images in drawn)], dim=1)
         return Grid(shown.flatten(0, 1), shown.shape[1], captions=examples.texts[:rows])
 
-    def interpolation_picture(self, examples: Batch, rows: int) -> Grid:
+    def between_texts(self, examples: Batch, rows: int) -> Grid:
         """A way per row from one text to another with one latent."""
-        ends = examples.condition[: 2 * rows].unflatten(0, (rows, 2))
+        ends = texts_of(examples)[: 2 * rows].unflatten(0, (rows, 2))
         share = torch.linspace(0, 1, WAY, device=self.device)[None, :, None]
         texts = normalize(torch.lerp(ends[:, :1], ends[:, 1:], share).flatten(0, 1))
         z = self.latent(rows, self.device).repeat_interleave(WAY, 0)
-        images = self.enlarged(self.drawings[-1].draw(texts, z, noisy=False)[0])
-        captions = [f"{examples.texts[2 * k]} > {examples.texts[2 * k + 1]}" for k in range(rows)]
-        return Grid(images, WAY, captions=tuple(captions))
+        images = self.enlarged(self.trained[-1].draw(texts, z, noisy=False)[0])
+        names = examples.texts
+        return Grid(images, WAY, captions=tuple(f"{names[2 * k]} > {names[2 * k + 1]}" for k in range(rows)))
+
+
+def texts_of(batch: Batch) -> Tensor:
+    """The texts of a batch."""
+    assert batch.condition is not None
+    return batch.condition

@@ -241,8 +241,8 @@ class Discriminator(nn.Module):
         for block in self.blocks:
             hidden = block(hidden)
             features.append(hidden)
-        scores = (self.head(_join(hidden, self.compress(texts))).flatten(),)
+        score = self.head(_join(hidden, self.compress(texts))).flatten()
         if self.unconditional_head is None:
-            return DiscriminatorOutput(scores, tuple(features))
-        scores += (self.unconditional_head(hidden).flatten(),)
-        return DiscriminatorOutput(scores, tuple(features), unconditional=1)
+            return DiscriminatorOutput((score,), tuple(features))
+        alone = self.unconditional_head(hidden).flatten()
+        return DiscriminatorOutput((score, alone), tuple(features), unconditional=1)
