@@ -253,13 +253,22 @@ class StackGAN(Game):
 
     def between_texts(self, examples: Batch, rows: int) -> Grid:
         """A way per row from one text to another with one latent."""
-        ends = texts_of(examples)[: 2 * rows].unflatten(0, (rows, 2))
-        share = torch.linspace(0, 1, WAY, device=self.device)[None, :, None]
-        texts = normalize(torch.lerp(ends[:, :1], ends[:, 1:], share).flatten(0, 1))
-        z = self.latent(rows, self.device).repeat_interleave(WAY, 0)
-        images = self.enlarged(self.trained[-1].draw(texts, z, noisy=False)[0])
-        names = examples.texts
+        ends, names = texts_of(examples), examples.texts
+        images = self.between(ends[: 2 * rows : 2], ends[1 : 2 * rows : 2], WAY)
         return Grid(images, WAY, captions=tuple(f"{names[2 * k]} > {names[2 * k + 1]}" for k in range(rows)))
+
+    def between(self, first: Tensor, last: Tensor, columns: int) -> Tensor:
+        """Images on the ways between texts, ``[ways · columns, C, H, W]``, with a latent per way and mean conditions.
+
+        Args:
+            first: vectors ``[ways, D]``.
+            last: likewise.
+            columns: images on a way, its ends included.
+        """
+        share = torch.linspace(0, 1, columns, device=self.device)[None, :, None]
+        texts = normalize(torch.lerp(first[:, None], last[:, None], share).flatten(0, 1))
+        z = self.latent(len(first), self.device).repeat_interleave(columns, 0)
+        return self.enlarged(self.trained[-1].draw(texts, z, noisy=False)[0])
 
 
 def texts_of(batch: Batch) -> Tensor:

@@ -28,7 +28,7 @@ Pixels = NDArray[np.uint8]
 WIDTH = 700  # pixels: small images are enlarged by whole factors until a grid is about this wide
 PADDING = 2
 MARGIN_LEVEL = 40
-FONT, CAPTION, GAP = 14, 18, 8  # size of texts, height of a line below an image, space beside texts
+FONT, CAPTION, GAP = 13, 18, 8  # size of texts, height of a line below an image, space beside texts
 LINES = 3  # of a caption at most
 
 
@@ -88,13 +88,12 @@ def _wrapped(captions: Sequence[str], rows: int, columns: int, width: int) -> li
 
 def wrap(text: str, width: int) -> list[str]:
     """``text`` in lines of ``width`` pixels; what goes beyond :data:`LINES` of them is left out, and dots say so."""
-    lines = [""]
+    lines: list[str] = []
     for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and _font().getlength(longer) > width - GAP:
-            lines.append(word)
+        if lines and _font().getlength(f"{lines[-1]} {word}") <= width - GAP:
+            lines[-1] += f" {word}"
         else:
-            lines[-1] = longer
+            lines.append(word)
     if len(lines) > LINES:
         lines[LINES - 1 :] = [" ".join(lines[LINES - 1 :])]
     return [_elided(line, width - GAP) for line in lines]
@@ -143,10 +142,12 @@ def _with_margin(sheet: Pixels, texts: Sequence[str], heights: Sequence[int]) ->
 
 
 @cache
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font() -> ImageFont.FreeTypeFont:
+    import matplotlib
     from PIL import ImageFont
 
-    return ImageFont.load_default(FONT)
+    path = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")  # Pillow's own lacks accents
+    return ImageFont.truetype(path, FONT)
 
 
 def rasterise(figure: Figure) -> Pixels:
