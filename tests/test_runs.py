@@ -671,7 +671,9 @@ def test_every_game_is_diagnosed(tmp_path, game_overrides, model):
     play(tmp_path, *game_overrides(model), "trainer.steps=2")
     logged = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
     domains = ("_a", "_b") if model == "cyclegan" else ("",)
-    groups = DIAGNOSTICS.keys() - ({"equilibrium"} if model in ("began", "stackgan") else {})  # theirs depends on the data
+    groups = DIAGNOSTICS.keys() - (
+        {"equilibrium"} if model in ("began", "stackgan") else {}
+    )  # theirs depends on the data
     for domain in domains:
         assert {f"{group}/{name}{domain}" for group in groups for name in DIAGNOSTICS[group]} <= logged.keys()
         assert 0 <= logged[f"score/accuracy{domain}"] <= 1
