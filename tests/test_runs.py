@@ -96,6 +96,7 @@ SMALL = {
         *("model.discriminator_a.width=4", "model.discriminator_a.layers=1"),
     ],
     "singan": ["model.max_size=40", "model.width=4"],
+    "pix2pix": ["model.generator.width=4", "model.discriminator.width=4", "model.discriminator.layers=1"],
 }
 QUIET = ["evaluation=none", "trainer.picture_samples=4", "trainer.log_every_steps=1", "trainer.device=cpu"]
 
@@ -154,6 +155,7 @@ def game_overrides(two_domains):
             "ebgan_toy": ["dataset=ring", "model=ebgan_toy"],
             "cyclegan": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32"],
             "singan": ["dataset=single_image"],
+            "pix2pix": ["dataset=paired", f"dataset.path={two_domains}", "dataset.size=32"],
         }.get(model, ["dataset=digits", "dataset.subset=64", f"model={model}"])
         return [*data, *SMALL[model], *QUIET, "trainer.batch_size=" + ("1" if model in ("cyclegan", "singan") else "8")]
 

@@ -47,6 +47,10 @@ FORBIDDEN = {
         "the discriminator judges pairs of a sample and its latent, but {node} is for samples alone",
         "Choose another loss or technique, or a model whose discriminator sees samples.",
     ),
+    "aligned_pairs": (
+        "{node} moves pixels, but the discriminator compares images with their sources pixel by pixel",
+        "Leave it out, or keep only what leaves pixels where they are (noise, colours, cutout).",
+    ),
     "spectral_norm": ("{node} and spectral normalisation both bound the critic's slope", "Use {path}=false."),
     "weight_clipping": ("{node} and weight clipping both bound the critic's slope", "Use {path}=null."),
     "energy": ("{node} reads the sign of scores, and an energy has only one", "Choose another model or technique."),

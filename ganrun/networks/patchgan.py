@@ -5,11 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from ganrun.core.types import DiscriminatorOutput
 from ganrun.networks.layers.init import normal_init
 from ganrun.networks.layers.norm import norm_layer
+from ganrun.networks.layers.planes import planes as as_planes
 
 
 class Discriminator(nn.Module):
@@ -18,7 +20,8 @@ class Discriminator(nn.Module):
     Args:
         width: channels after the first layer; they double at every further layer, up to 8 times.
         layers: strided layers, at least 1; one layer with stride 1 and the scoring layer follow.
-        norm: normalisation of every layer but the first and the last.
+        norm: normalisation of every layer but the first and the last; ``auto`` becomes ``batch``, or ``none`` where the
+            loss takes gradients of single samples.
         shape: shape of one image, ``(channels, height, width)``.
 
     Shapes: ``[B, C, H, W]`` -> scores ``[B, 1, H / 2^layers - 2, W / 2^layers - 2]``; features: the activations of
@@ -28,10 +31,14 @@ class Discriminator(nn.Module):
         ValueError: an image is too small for one whole score.
     """
 
-    requires = ("images",)
+    requires: tuple[str, ...] = ("images",)
 
     def __init__(
-        self, width: int, layers: int, norm: Literal["batch", "instance", "layer", "none"], shape: tuple[int, ...]
+        self,
+        width: int,
+        layers: int,
+        norm: Literal["auto", "batch", "instance", "layer", "none"],
+        shape: tuple[int, ...],
     ) -> None:
         super().__init__()
         channels, *sides = shape
@@ -58,3 +65,35 @@ class Discriminator(nn.Module):
             hidden = block(hidden)
             features.append(hidden)
         return DiscriminatorOutput(scores=(self.head(hidden),), features=tuple(features))
+
+
+class ConditionalDiscriminator(Discriminator):
+    """Scores patches of an image together with what it was to be made from: pix2pix's ``D(x, y)``.
+
+    Args:
+        width: as of :class:`Discriminator`, like all but ``planes``.
+        layers: strided layers.
+        norm: normalisation.
+        planes: channels of source images, or classes of label maps; they are put before the image's channels.
+        shape: shape of one image, ``(channels, height, width)``.
+
+    Shapes: ``[B, C, H, W]`` with source images ``[B, K, H, W]`` or label maps ``[B, H, W]`` -> as there.
+    """
+
+    requires = ("images", "aligned")
+    provides = ("patch_scores", "aligned_pairs")
+
+    def __init__(
+        self,
+        width: int,
+        layers: int,
+        norm: Literal["auto", "batch", "instance", "layer", "none"],
+        planes: int,
+        shape: tuple[int, ...],
+    ) -> None:
+        channels, *sides = shape
+        super().__init__(width, layers, norm, (planes + channels, *sides))
+        self.planes = planes
+
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        return super().forward(torch.cat([as_planes(condition, self.planes), images], dim=1))
