@@ -92,11 +92,17 @@ SMALL = {
         *("model.discriminator.hidden=16", "model.discriminator.code_hidden=8"),
     ],
     "cyclegan": [
-        *("model.a_to_b.width=4", "model.a_to_b.blocks=1", "model.pool_size=3"),
-        *("model.discriminator_a.width=4", "model.discriminator_a.layers=1"),
+        *("model.generator.width=4", "model.generator.blocks=1", "model.pool_size=3"),
+        *("model.discriminator.width=4", "model.discriminator.layers=1"),
+    ],
+    "ganilla": [
+        *("model.generator.widths=[4,4,4,8]", "model.generator.blocks=[1,1,1,1]", "model.generator.pyramid_width=4"),
+        *("model.discriminator.width=4", "model.discriminator.layers=1", "model.pool_size=3"),
     ],
     "singan": ["model.max_size=40", "model.width=4"],
 }
+TRANSLATORS = ("cyclegan", "ganilla")
+ALONE = (*TRANSLATORS, "singan")  # learn from one image of a kind at a time
 QUIET = ["evaluation=none", "trainer.picture_samples=4", "trainer.log_every_steps=1", "trainer.device=cpu"]
 
 
@@ -153,9 +159,10 @@ def game_overrides(two_domains):
             "toy": ["dataset=ring"],
             "ebgan_toy": ["dataset=ring", "model=ebgan_toy"],
             "cyclegan": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32"],
+            "ganilla": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32", "model=ganilla"],
             "singan": ["dataset=single_image"],
         }.get(model, ["dataset=digits", "dataset.subset=64", f"model={model}"])
-        return [*data, *SMALL[model], *QUIET, "trainer.batch_size=" + ("1" if model in ("cyclegan", "singan") else "8")]
+        return [*data, *SMALL[model], *QUIET, "trainer.batch_size=" + ("1" if model in ALONE else "8")]
 
     return overrides
 
@@ -391,7 +398,7 @@ def test_every_game_can_be_sampled(tmp_path, game_overrides, model):
         for name, seed in (("one", 1), ("again", 1), ("other", 2))
     )
     assert one == again
-    assert (one != other) == (model != "cyclegan")  # a translator has no latent
+    assert (one != other) == (model not in TRANSLATORS)  # which have no latent
 
 
 def test_single_files_truncation_and_sizes(tmp_path, game_overrides):
@@ -662,7 +669,7 @@ def test_every_game_is_diagnosed(tmp_path, game_overrides, model):
 
     play(tmp_path, *game_overrides(model), "trainer.steps=2")
     logged = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
-    domains = ("_a", "_b") if model == "cyclegan" else ("",)
+    domains = ("_a", "_b") if model in TRANSLATORS else ("",)
     groups = DIAGNOSTICS.keys() - ({"equilibrium"} if model == "began" else {})  # whose k moves with the data's energy
     for domain in domains:
         assert {f"{group}/{name}{domain}" for group in groups for name in DIAGNOSTICS[group]} <= logged.keys()
@@ -670,7 +677,7 @@ def test_every_game_is_diagnosed(tmp_path, game_overrides, model):
     assert any(tag.startswith("bound/") for tag in logged) == (
         model not in ("began", "ebgan", "ebgan_toy")
     )  # an energy certifies nothing
-    assert ("diversity/fake_to_real" in logged) == (model not in ("cyclegan", "singan"))  # those play with one image
+    assert ("diversity/fake_to_real" in logged) == (model not in ALONE)
     events = EventAccumulator(str(tmp_path))
     events.Reload()
     histograms = {f"distribution/{name}{domain}" for name in ("real", "fake") for domain in domains}

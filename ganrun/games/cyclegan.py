@@ -20,7 +20,8 @@ class CycleGAN(Game):
 
     Each domain is a game of its own for the objective; the discriminators see fakes from a pool.
 
-    Differs from the paper: with an identity term on every data set, as in the published code.
+    Differs from the paper: with an identity term on every data set, as in the published code. Both domains have one
+    shape, so that it is defined; data sets see to that.
 
     Args:
         a_to_b: translator from the first to the second domain (the paper's G).
@@ -131,11 +132,11 @@ class CycleGAN(Game):
 
     @torch.no_grad()
     def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
-        """One row per image: original, translation, and back again."""
+        """One row per image: original, translation, back again, and what the other translator makes of the original."""
         a, b = (domain[: max(1, round(count**0.5))] for domain in examples.domains)
         return {
-            "a_to_b": _there_and_back(a, self.a_to_b, self.b_to_a),
-            "b_to_a": _there_and_back(b, self.b_to_a, self.a_to_b),
+            "a_to_b": _there_and_back(a, self.a_to_b, self.b_to_a, "A", "B"),
+            "b_to_a": _there_and_back(b, self.b_to_a, self.a_to_b, "B", "A"),
         }
 
 
@@ -148,6 +149,8 @@ def _distance(image: Tensor, target: Tensor) -> Tensor:
     return l1_loss(image.float(), target)
 
 
-def _there_and_back(images: Tensor, there: nn.Module, back: nn.Module) -> Grid:
+def _there_and_back(images: Tensor, there: nn.Module, back: nn.Module, here: str, other: str) -> Grid:
     translated = there(images)
-    return Grid(torch.stack([images, translated, back(translated)], dim=1).flatten(0, 1), columns=3)
+    columns = [images, translated, back(translated), back(images)]
+    captions = (here, f"{here} to {other}", f"{here} to {other} to {here}", f"{here} to {here}")  # of the first row
+    return Grid(torch.stack(columns, dim=1).flatten(0, 1), len(columns), captions=captions)

@@ -22,10 +22,10 @@ def lsgan():
 def make(objective=None, pool_size=3, shape=SHAPE, blocks=1, seed=0, **weights):
     torch.manual_seed(seed)
     return CycleGAN(
-        a_to_b=resnet_translator.Generator(8, blocks, shape),
-        b_to_a=resnet_translator.Generator(8, blocks, shape),
-        discriminator_a=patchgan.Discriminator(8, 2, "instance", shape),
-        discriminator_b=patchgan.Discriminator(8, 2, "instance", shape),
+        a_to_b=resnet_translator.Generator(8, blocks, 0.0, shape),
+        b_to_a=resnet_translator.Generator(8, blocks, 0.0, shape),
+        discriminator_a=patchgan.Discriminator(8, 2, "instance", False, shape),
+        discriminator_b=patchgan.Discriminator(8, 2, "instance", False, shape),
         objective=objective or lsgan(),
         pool_size=pool_size,
         shape=shape,
@@ -56,7 +56,7 @@ def constant_critic(score):
     class Critic(nn.Module):
         def __init__(self):
             super().__init__()
-            self.critic = patchgan.Discriminator(4, 1, "none", SHAPE)
+            self.critic = patchgan.Discriminator(4, 1, "none", False, SHAPE)
             nn.init.zeros_(self.critic.head.weight)
             nn.init.constant_(self.critic.head.bias, score)
 
@@ -168,16 +168,19 @@ def test_translates_in_both_directions():
     torch.testing.assert_close(game.translate(b, "b_to_a"), game.b_to_a(b))
 
 
-def test_pictures_are_rows_of_original_translation_and_return():
+def test_pictures_are_rows_of_original_translation_return_and_identity():
     game = make()
     batch = squares(count=4)
     pictures = game.pictures(batch, count=9)
     assert {name: (len(picture.images), picture.columns) for name, picture in pictures.items()} == {
-        "a_to_b": (9, 3),
-        "b_to_a": (9, 3),
+        "a_to_b": (12, 4),
+        "b_to_a": (12, 4),
     }
-    assert torch.equal(pictures["b_to_a"].images[3], batch.domains[1][1])
-    torch.testing.assert_close(pictures["a_to_b"].images[4], game.a_to_b(batch.domains[0])[1])
+    assert pictures["a_to_b"].captions == ("A", "A to B", "A to B to A", "A to A")
+    assert torch.equal(pictures["b_to_a"].images[4], batch.domains[1][1])
+    a = batch.domains[0][:3]
+    for column, expected in enumerate((a, game.a_to_b(a), game.b_to_a(game.a_to_b(a)), game.b_to_a(a))):
+        torch.testing.assert_close(pictures["a_to_b"].images[column::4], expected)
 
 
 def test_learns_to_translate_squares(play):
