@@ -256,6 +256,15 @@ def test_every_option_composes(group):
         config_of(*(["dataset=ring"] if option == "points" else []), f"{group}={option}")
 
 
+@pytest.mark.parametrize("model", TRANSLATORS)
+def test_an_average_is_of_both_translators(tmp_path, game_overrides, model):
+    state = play(tmp_path, *game_overrides(model), "technique=[ema]", "trainer.steps=4", "optimizer.generator.lr=0.01")
+    averaged, last = (load_game(state, None, weights, "cpu") for weights in ("ema", "raw"))
+    for name in ("a_to_b", "b_to_a"):
+        one, other = (list(getattr(game, name).parameters()) for game in (averaged, last))
+        assert not any(torch.equal(mean, latest) for mean, latest in zip(one, other, strict=True))
+
+
 @pytest.mark.parametrize("model", sorted(SMALL))
 def test_every_game_resumes_exactly(tmp_path, game_overrides, model):
     """Stopped inside the first stage and, where there is one, inside a later one."""
@@ -565,6 +574,22 @@ def test_two_processes_train_one_folder(tmp_path, game_overrides, model):
     assert "finished at step 4" in (run / "run.log").read_text()
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", TRANSLATORS)
+def test_two_processes_resume_with_pools_of_their_own(tmp_path, game_overrides, model):
+    alike = ["trainer.batch_size=2", "trainer.devices=2"]
+    for run, stops in (("whole", (6,)), ("parts", (3, 6))):
+        for steps in stops:
+            process = command(*game_overrides(model), *alike, f"run={tmp_path / run}", f"trainer.steps={steps}")
+            output, _ = process.communicate(timeout=120)
+            assert process.returncode == 0, output
+    whole, parts = (read_checkpoint(tmp_path / run / "checkpoints/step_00000006.pt") for run in ("whole", "parts"))
+    assert same(result(parts), result(whole))
+    assert same(parts["buffers"], whole["buffers"])
+    one, other = (buffers["pool_a.images"] for buffers in whole["buffers"])
+    assert not torch.equal(one, other)
 
 
 @pytest.mark.slow
