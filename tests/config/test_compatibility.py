@@ -88,7 +88,9 @@ def test_translation_needs_two_domains_and_singan_one_picture(composed):
     assert any("needs a single image" in problem.cause for problem in problems)
 
 
-@pytest.mark.parametrize(("model", "data"), [("cyclegan", "unpaired"), ("ganilla", "unpaired"), ("singan", "single_image")])
+@pytest.mark.parametrize(
+    ("model", "data"), [("cyclegan", "unpaired"), ("ganilla", "unpaired"), ("singan", "single_image")]
+)
 @pytest.mark.parametrize("loss", ["gan_qp", "c_transform", "gngan", "grangan"])
 def test_one_score_per_sample_is_not_what_patches_give(composed, model, data, loss):
     (problem,) = check(composed(f"model={model}", f"dataset={data}", f"loss={loss}"))
