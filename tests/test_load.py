@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_runs import SMALL, game_overrides, play, two_domains  # noqa: F401  (fixtures)
+from test_runs import SMALL, TRANSLATORS, game_overrides, play, two_domains  # noqa: F401  (fixtures)
 
 import ganrun
 from ganrun.core.errors import RunError
 
-WITHOUT_LATENT = ("cyclegan", "singan", "pix2pix")
+WITHOUT_LATENT = (*TRANSLATORS, "singan", "pix2pix")
+
 
 LEARN = "optimizer.generator.lr=0.03"  # two steps shall change something
 RUNS: dict[tuple[str, ...], Path] = {}

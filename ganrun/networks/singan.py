@@ -63,6 +63,7 @@ class Discriminator(nn.Module):
     """
 
     requires = ("images",)
+    provides = ("patch_scores",)
 
     def __init__(self, width: int, layers: int, norm: Norm, channels: int) -> None:
         super().__init__()
