@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,6 @@ from torch.nn.utils.parametrize import cached
 
 from ganrun.core.types import Batch, DiscriminatorOutput, Grid, Move, Picture, Terms
 from ganrun.games.base import Game, Stream
-from ganrun.losses.base import Comparison
 from ganrun.losses.objective import Objective
 from ganrun.networks.nicegan import HEADS, Discriminator
 
@@ -36,7 +36,7 @@ class NICEGAN(Game):
         b_to_a: decoder of the second domain's codes, into the first.
         discriminator_a: judges images of the first domain, and encodes them.
         discriminator_b: judges and encodes images of the second domain.
-        objective: adversarial part, averaged over the heads of a discriminator.
+        objective: adversarial part, averaged over the heads of a discriminator; each domain has its own copy.
         adversarial_weight: factor of the objective's terms; 3 makes the average a sum, as in the paper.
         cycle_weight: λ_cycle of the mean absolute error after there and back.
         reconstruction_weight: λ_rec of the mean absolute error of an image that is decoded into its own domain.
@@ -46,7 +46,7 @@ class NICEGAN(Game):
     """
 
     requires = ("images", "two_domains")
-    provides = ("shared_encoder",)
+    provides = ("answers", "shared_encoder")
     needs = "images"
     directions = ("a_to_b", "b_to_a")
 
@@ -68,11 +68,12 @@ class NICEGAN(Game):
         self.b_to_a = b_to_a
         self.discriminator_a = discriminator_a
         self.discriminator_b = discriminator_b
-        self.objective = objective
+        self.objective_a, self.objective_b = objective, deepcopy(objective)  # what a term remembers is of one domain
         self.adversarial_weight = adversarial_weight
         self.cycle_weight = cycle_weight
         self.reconstruction_weight = reconstruction_weight
-        objective.attach(nn.ModuleList([discriminator_a, discriminator_b]), nn.ModuleList([a_to_b, b_to_a]))
+        self.objective_a.attach(discriminator_a, b_to_a)
+        self.objective_b.attach(discriminator_b, a_to_b)
 
     def players(self) -> dict[str, list[nn.Module]]:
         return {
@@ -81,53 +82,60 @@ class NICEGAN(Game):
         }
 
     def play(self, stream: Stream) -> Iterator[Move]:
-        for _ in range(self.objective.critic_steps):
+        for _ in range(self.objective_a.critic_steps):
             a, b = next(stream).domains
             yield {"discriminator": self.discriminator_terms(a, b)}
         yield {"generator": self.generator_terms(a, b)}
 
     def discriminator_terms(self, a: Tensor, b: Tensor) -> Terms:
         """What both discriminators, encoders included, minimise; the fakes carry no graph."""
-        fakes = self.translate(b, "b_to_a"), self.translate(a, "a_to_b")
-        terms = {}
-        discriminators = self.discriminator_a, self.discriminator_b
-        for (domain, comparison), discriminator in zip(self.comparisons(a, b, *fakes), discriminators, strict=True):
-            judged = self.objective.discriminator_terms(comparison)
-            self.report_discriminator(self.objective, comparison, judged, f"_{domain}")
-            self.report_heads(comparison, domain)
-            terms |= {f"{name}_{domain}": self.adversarial_weight * term for name, term in judged.items()}
-            strength = discriminator.encoder.attention.strength
-            self.statistics.report(f"attention/strength_{domain}", strength.detach().clone())  # it moves on
-        return terms
+        fake_a, fake_b = self.translate(b, "b_to_a"), self.translate(a, "a_to_b")
+        judged_a = self.judge(self.objective_a, self.discriminator_a, a, fake_a, "_a")
+        judged_b = self.judge(self.objective_b, self.discriminator_b, b, fake_b, "_b")
+        return judged_a | judged_b
 
     def generator_terms(self, a: Tensor, b: Tensor) -> Terms:
         """What both decoders minimise."""
-        terms = {}
         with cached():  # spectral normalisation: one weight for encoding and judging
             with torch.no_grad():
-                code_a, code_b = encode(self.discriminator_a, a), encode(self.discriminator_b, b)
-            same_a, fake_a = self.b_to_a(torch.cat([code_a, code_b])).chunk(2)
-            fake_b, same_b = self.a_to_b(torch.cat([code_a, code_b])).chunk(2)
-            for domain, comparison in self.comparisons(a, b, fake_a, fake_b):
-                judged = self.objective.generator_terms(comparison)
-                self.report_generator(self.objective, comparison, judged, f"_{domain}")
-                terms |= {f"{name}_{domain}": self.adversarial_weight * term for name, term in judged.items()}
-            terms["cycle_a"] = self.cycle_weight * _distance(self.b_to_a(encode(self.discriminator_b, fake_b)), a)
-            terms["cycle_b"] = self.cycle_weight * _distance(self.a_to_b(encode(self.discriminator_a, fake_a)), b)
-        terms["reconstruction_a"] = self.reconstruction_weight * _distance(same_a, a)
-        terms["reconstruction_b"] = self.reconstruction_weight * _distance(same_b, b)
+                codes = torch.cat([encode(self.discriminator_a, a), encode(self.discriminator_b, b)])
+            same_a, fake_a = self.b_to_a(codes).chunk(2)
+            fake_b, same_b = self.a_to_b(codes).chunk(2)
+            terms = self.persuade(self.objective_a, self.discriminator_a, a, fake_a, "_a")
+            terms |= self.persuade(self.objective_b, self.discriminator_b, b, fake_b, "_b")
+            again_a = self.b_to_a(encode(self.discriminator_b, fake_b))
+            again_b = self.a_to_b(encode(self.discriminator_a, fake_a))
+        for domain, image, again, same in (("a", a, again_a, same_a), ("b", b, again_b, same_b)):
+            terms[f"cycle_{domain}"] = self.cycle_weight * _distance(again, image)
+            terms[f"reconstruction_{domain}"] = self.reconstruction_weight * _distance(same, image)
         return terms
 
-    def comparisons(self, a: Tensor, b: Tensor, fake_a: Tensor, fake_b: Tensor) -> Iterator[tuple[str, Comparison]]:
-        """Each domain's images before its discriminator, as the objective wants them seen."""
-        yield "a", self.objective.compare(self.discriminator_a, a, fake_a, None, self.moment)
-        yield "b", self.objective.compare(self.discriminator_b, b, fake_b, None, self.moment)
-
-    def report_heads(self, comparison: Comparison, domain: str) -> None:
-        """Log what every head of a discriminator says of real and of generated images."""
+    def judge(
+        self, objective: Objective, discriminator: Discriminator, real: Tensor, fake: Tensor, domain: str
+    ) -> Terms:
+        """The objective's terms of the discriminator of one domain."""
+        comparison = objective.compare(discriminator, real, fake, None, self.moment)
+        terms = objective.discriminator_terms(comparison)
+        self.report_discriminator(objective, comparison, terms, domain)
         for verdict, output in (("real", comparison.real_output), ("fake", comparison.fake_output)):
             for head, score in zip(HEADS, output.scores, strict=True):
-                self.statistics.report(f"score/{verdict}_{head}_{domain}", score.mean())
+                self.statistics.report(f"score/{verdict}_{head}{domain}", score.mean())
+        strength = discriminator.encoder.attention.strength.detach()
+        self.statistics.report(f"attention/strength{domain}", strength.clone())  # it moves on
+        return self.weighted(terms, domain)
+
+    def persuade(
+        self, objective: Objective, discriminator: Discriminator, real: Tensor, fake: Tensor, domain: str
+    ) -> Terms:
+        """The objective's terms of the decoder into one domain."""
+        comparison = objective.compare(discriminator, real, fake, None, self.moment)
+        terms = objective.generator_terms(comparison)
+        self.report_generator(objective, comparison, terms, domain)
+        return self.weighted(terms, domain)
+
+    def weighted(self, terms: Terms, domain: str) -> Terms:
+        """Terms of the objective as parts of the whole, named after their domain."""
+        return {name + domain: self.adversarial_weight * term for name, term in terms.items()}
 
     @torch.no_grad()
     def sample(self, count: int, condition: Tensor | None = None) -> Tensor:
@@ -145,14 +153,20 @@ class NICEGAN(Game):
     def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
         """One row per image: original, the code's sum over channels, reconstruction, translation, and back again."""
         a, b = (domain[: max(1, round(count**0.5))] for domain in examples.domains)
-        pictures: dict[str, Picture] = {}
-        for images, there, back in ((a, "a_to_b", "b_to_a"), (b, "b_to_a", "a_to_b")):
-            code = encode(self.discriminator_a if there == "a_to_b" else self.discriminator_b, images)
-            translated = getattr(self, there)(code)
-            row = [images, heat_map(code, images), getattr(self, back)(code), translated]
-            row.append(self.translate(translated, back))
-            pictures[there] = Grid(torch.stack(row, dim=1).flatten(0, 1), columns=len(row))
-        return pictures
+        return {
+            "a_to_b": self.rows(a, self.discriminator_a, self.directions, "A", "B"),
+            "b_to_a": self.rows(b, self.discriminator_b, self.directions[::-1], "B", "A"),
+        }
+
+    def rows(self, images: Tensor, discriminator: Discriminator, ways: tuple[str, ...], here: str, other: str) -> Grid:
+        """What becomes of images of one domain, whose discriminator encodes them."""
+        there, back = ways
+        code = encode(discriminator, images)
+        translated = self.translate(images, there)
+        same: Tensor = getattr(self, back)(code)
+        columns = [images, heat_map(code, images), same, translated, self.translate(translated, back)]
+        captions = (here, "code", f"{here} to {here}", f"{here} to {other}", f"{here} to {other} to {here}")
+        return Grid(torch.stack(columns, dim=1).flatten(0, 1), len(columns), captions=captions)  # of the first row
 
 
 def encode(discriminator: Discriminator, images: Tensor) -> Tensor:
