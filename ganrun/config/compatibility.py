@@ -83,6 +83,7 @@ def check(config: dict[str, Any]) -> list[Problem]:
         *_two_terms_of_one_name(config),
         *_joint_update(config),
         *_one_pass(config),
+        *_averages_of_a_shared_encoder(config),
         *_normal_latents(config),
         *_uneven_batch(config),
         *_one_image(config),
@@ -260,6 +261,19 @@ def _one_pass(config: dict[str, Any]) -> Iterator[Problem]:
         if "on_weights" in term.traits("provides"):
             cause = f"{node} reaches the generator through its fakes, and {term} is about its weights"
             yield Problem(term.path, cause, "Leave one of the two techniques out.")
+
+
+def _averages_of_a_shared_encoder(config: dict[str, Any]) -> Iterator[Problem]:
+    """Averaged weights of one player, which were trained on what the other's network encodes."""
+    game = next(nodes(config.get("model"), "model"), None)
+    generator, discriminator = (at(config, "player", player, "ema") for player in ("generator", "discriminator"))
+    if game and "shared_encoder" in game.traits("provides") and generator != discriminator:
+        cause = f"the decoders of {game} need the encoders that they were trained with, which are the discriminators'"
+        yield Problem(
+            "player.generator.ema",
+            f"{cause}: both are averaged alike, or neither",
+            "Use player.generator.ema=null and player.discriminator.ema=null, or give both the same.",
+        )
 
 
 def _normal_latents(config: dict[str, Any]) -> Iterator[Problem]:
