@@ -47,6 +47,10 @@ FORBIDDEN = {
         "the discriminator judges pairs of a sample and its latent, but {node} is for samples alone",
         "Choose another loss or technique, or a model whose discriminator sees samples.",
     ),
+    "residuals": (
+        "fakes are made upon the real images' own coarse parts, but {node} compares each with all reals",
+        "Choose another loss, such as wgan_gp or gan_qp.",
+    ),
     "spectral_norm": ("{node} and spectral normalisation both bound the critic's slope", "Use {path}=false."),
     "weight_clipping": ("{node} and weight clipping both bound the critic's slope", "Use {path}=null."),
     "energy": ("{node} reads the sign of scores, and an energy has only one", "Choose another model or technique."),
@@ -143,6 +147,7 @@ def _choosing(config: dict[str, Any]) -> Iterator[Node]:
     """Components that require and forbid what networks and losses provide."""
     for section in ("loss", "augment"):
         yield from nodes(config.get(section), section)
+    yield from nodes(at(config, "model", "objectives"), "model.objectives")
 
 
 def _missing(config: dict[str, Any]) -> Iterator[Problem]:
