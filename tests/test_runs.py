@@ -101,6 +101,11 @@ SMALL = {
     ],
     "singan": ["model.max_size=40", "model.width=4"],
     "pix2pix": ["model.generator.width=4", "model.discriminator.width=4", "model.discriminator.layers=1"],
+    "lapgan": [
+        *("dataset.size=8", "model.levels=2", "model.latent_size=8", "model.generator_coarsest.widths=[16]"),
+        *("model.discriminator_coarsest.widths=[16]", "model.generator.width=4", "model.discriminator.width=4"),
+        "model.discriminator.kernel=3",
+    ],
 }
 TRANSLATORS = ("cyclegan", "ganilla")
 ALONE = (*TRANSLATORS, "singan")  # learn from one image of a kind at a time
@@ -696,7 +701,7 @@ def test_every_game_is_diagnosed(tmp_path, game_overrides, model):
 
     play(tmp_path, *game_overrides(model), "trainer.steps=2")
     logged = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
-    domains = ("_a", "_b") if model in TRANSLATORS else ("",)
+    domains = dict.fromkeys(TRANSLATORS, ("_a", "_b")).get(model, ("_4", "_8") if model == "lapgan" else ("",))
     groups = DIAGNOSTICS.keys() - ({"equilibrium"} if model == "began" else {})  # whose k moves with the data's energy
     for domain in domains:
         assert {f"{group}/{name}{domain}" for group in groups for name in DIAGNOSTICS[group]} <= logged.keys()
@@ -704,7 +709,7 @@ def test_every_game_is_diagnosed(tmp_path, game_overrides, model):
     assert any(tag.startswith("bound/") for tag in logged) == (
         model not in ("began", "ebgan", "ebgan_toy")
     )  # an energy certifies nothing
-    assert ("diversity/fake_to_real" in logged) == (model not in ALONE)
+    assert (f"diversity/fake_to_real{domains[-1]}" in logged) == (model not in ALONE)
     events = EventAccumulator(str(tmp_path))
     events.Reload()
     histograms = {f"distribution/{name}{domain}" for name in ("real", "fake") for domain in domains}

@@ -51,6 +51,10 @@ FORBIDDEN = {
         "{node} moves pixels, but the discriminator compares images with their sources pixel by pixel",
         "Leave it out, or keep only what leaves pixels where they are (noise, colours, cutout).",
     ),
+    "residuals": (
+        "fakes are made upon the real images' own coarse parts, but {node} compares each with all reals",
+        "Choose another loss, such as wgan_gp or gan_qp.",
+    ),
     "spectral_norm": ("{node} and spectral normalisation both bound the critic's slope", "Use {path}=false."),
     "weight_clipping": ("{node} and weight clipping both bound the critic's slope", "Use {path}=null."),
     "energy": ("{node} reads the sign of scores, and an energy has only one", "Choose another model or technique."),
@@ -152,6 +156,7 @@ def _choosing(config: dict[str, Any]) -> Iterator[Node]:
     """Components that require and forbid what networks and losses provide."""
     for section in ("loss", "augment"):
         yield from nodes(config.get(section), section)
+    yield from nodes(at(config, "model", "objectives"), "model.objectives")
 
 
 def _missing(config: dict[str, Any]) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ from ganrun.config.trained import load_run
 from ganrun.core.errors import RunError
 from ganrun.core.types import Grid
 from ganrun.engine.folder import RunFolder
-from ganrun.games.adversarial import AdversarialGame
+from ganrun.games.adversarial import LatentGame
 from ganrun.latents.interpolation import interpolate as points_between
 from ganrun.latents.normal import Normal
 from ganrun.sampling.pictures import draw, save
@@ -35,7 +35,7 @@ def interpolate(settings: dict[str, Any]) -> Path:
     folder = RunFolder(Path(settings["run"]))
     trained = load_run(folder.path, settings["step"], settings["weights"])
     game, rows, columns = trained.game, settings["rows"], settings["columns"]
-    if not isinstance(game, AdversarialGame):
+    if not isinstance(game, LatentGame):
         raise RunError(f"{type(game).__name__} has no latent to go through. ganrun sample draws its pictures.")
     if trained.facts.kind != "images":
         raise RunError("ganrun interpolate draws images, and this run makes points. Use ganrun sample.")

@@ -21,7 +21,7 @@ from ganrun.core.types import Dataset
 from ganrun.engine import checkpoint
 from ganrun.engine.folder import RunFolder
 from ganrun.engine.seeding import fixed_seed
-from ganrun.games.adversarial import AdversarialGame
+from ganrun.games.adversarial import LatentGame
 from ganrun.games.base import Game
 
 BATCH = 256
@@ -86,7 +86,7 @@ class Trained:
         self._check(count, options)
         given = self._needed(count, condition) if self.game.needs else self._classes(count, condition)
         with _seeded(seed), truncated(self.game, truncation, self.config):
-            latents = self.game.latent(count, self.game.device) if isinstance(self.game, AdversarialGame) else None
+            latents = self.game.latent(count, self.game.device) if isinstance(self.game, LatentGame) else None
             for part in torch.arange(count, device=self.game.device).split(BATCH):
                 classes = None if given is None else given[part]
                 if latents is not None:
@@ -137,8 +137,8 @@ class Trained:
     def _decode(self, latents: Tensor, classes: Tensor | None) -> Tensor:
         return self._with_latent("no latents").decode(latents, classes)
 
-    def _with_latent(self, lack: str) -> AdversarialGame:
-        if not isinstance(self.game, AdversarialGame):
+    def _with_latent(self, lack: str) -> LatentGame:
+        if not isinstance(self.game, LatentGame):
             raise RunError(f"{type(self.game).__name__} has {lack}. ganrun sample draws its pictures.")
         return self.game
 
