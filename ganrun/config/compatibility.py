@@ -128,7 +128,7 @@ def resolve_auto(config: dict[str, Any]) -> list[str]:
 def warnings(config: dict[str, Any]) -> list[str]:
     """Combinations that train but are seldom meant."""
     provided = provided_by(config)
-    penalties = _forbidding(config, "batch_norm")
+    penalties = _of_single_samples(config)
     lines = []
     if "unbounded" in provided and not (penalties or {"weight_clipping", "spectral_norm"} & provided.keys()):
         lines.append(
@@ -178,6 +178,11 @@ def _forbidden(config: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(path, cause.format(node=node, trait=trait), remedy.format(path=path))
 
 
+def _of_single_samples(config: dict[str, Any]) -> list[Node]:
+    """Components that act on the critic's slope, by its gradients at single samples."""
+    return [node for node in _choosing(config) if "batch_norm" in node.traits("forbids")]
+
+
 def _forbidding(config: dict[str, Any], trait: str) -> list[Node]:
     """Components that forbid a trait; a batch of one sample has nothing to mix."""
     alone = trait in ("batch_norm", "coupled_samples") and at(config, "trainer", "batch_size") == 1
@@ -200,7 +205,7 @@ def _two_lipschitz_controls(config: dict[str, Any]) -> Iterator[Problem]:
     """Weight clipping beside a penalty, a normaliser or spectral norm."""
     if at(config, "player", "discriminator", "weight_clip") is None:
         return
-    others = [f"{node}" for node in _choosing(config) if "batch_norm" in node.traits("forbids")]
+    others = [f"{node}" for node in _of_single_samples(config)]
     others += [f"{node.path}.spectral" for node in discriminators(config) if node.values.get("spectral") is True]
     if others:
         yield Problem(
