@@ -50,11 +50,12 @@ class Generator(nn.Module):
     """
 
     requires = ("images",)
+    multiple, least = 4, 8  # of the sides
 
     def __init__(self, width: int, blocks: int, shape: tuple[int, ...]) -> None:
         super().__init__()
         channels, *sides = shape
-        if any(side % 4 or side < 8 for side in sides):
+        if any(side % self.multiple or side < self.least for side in sides):
             raise ValueError(f"the ResNet translator needs sides divisible by 4 and at least 8; got {tuple(sides)}")
         layers = [nn.ReflectionPad2d(3), *_normalised(nn.Conv2d(channels, width, 7), width)]
         for wide in (2 * width, 4 * width):
