@@ -19,8 +19,8 @@ REQUIRED = {
         "Use model=ebgan or model=began.",
     ),
     "conditional": (
-        "{node} needs a model that is given labels",
-        "Use model.conditional=true, or technique=[conditional].",
+        "{node} needs a model that is given labels or texts",
+        "Use model.conditional=true, technique=[conditional], or model=stackgan for texts.",
     ),
     "styles": ("{node} needs a generator with styles", "Use model=stylegan2."),
     "class_logits": (
@@ -54,6 +54,10 @@ FORBIDDEN = {
     "residuals": (
         "fakes are made upon the real images' own coarse parts, but {node} compares each with all reals",
         "Choose another loss, such as wgan_gp or gan_qp.",
+    ),
+    "wrong_pairs": (
+        "{node} compares samples, and a real sample with a wrong condition is the same sample",
+        "Choose another loss, or a model and a loss without wrong pairs.",
     ),
     "spectral_norm": ("{node} and spectral normalisation both bound the critic's slope", "Use {path}=false."),
     "weight_clipping": ("{node} and weight clipping both bound the critic's slope", "Use {path}=null."),

@@ -1,5 +1,4 @@
-"""LAPGAN (Denton, Chintala, Szlam & Fergus, *Deep Generative Image Models using a Laplacian Pyramid of Adversarial
-Networks*, NeurIPS 2015, arXiv 1506.05751).
+"""LAPGAN (Denton et al., *Deep Generative Image Models using a Laplacian Pyramid of ...*, NeurIPS 2015, 1506.05751).
 
 An image is a small one and, for every doubling, the residual that the doubled one lacks. A plain GAN makes the small
 one, conditional GANs make the residuals.
