@@ -33,7 +33,7 @@ from ganrun.sweep.launcher import train_for_another_launcher
 
 log = logging.getLogger(__name__)
 
-PATHS = ("run", "runs", "generated", "sweep.folder")
+PATHS = ("run", "runs", "generated", "input", "layout", "output", "folder", "sweep.folder")
 """Keys whose values are paths."""
 
 QUOTES = "'\""
@@ -101,6 +101,15 @@ def reconstruct(config: DictConfig) -> None:
         from ganrun.config.reconstruct import reconstruct as draw  # imports torch
 
         draw(plain(config))
+
+
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="translate")
+def translate(config: DictConfig) -> None:
+    """Turn images into others by a trained run."""
+    with _told_errors():
+        from ganrun.config.translate import translate as write  # imports torch
+
+        write(plain(config))
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="interpolate")
@@ -205,6 +214,7 @@ VERBS = {
     "evaluate": Verb(evaluate, "evaluate", "EvaluateConfig", ("evaluation", "dataset")),
     "neighbours": Verb(neighbours, "neighbours", "NeighboursConfig", ("evaluation", "dataset")),
     "reconstruct": Verb(reconstruct, "reconstruct", "ReconstructConfig", ("dataset",)),
+    "translate": Verb(translate, "translate", "TranslateConfig"),
     "interpolate": Verb(interpolate, "interpolate", "InterpolateConfig"),
     "truncation": Verb(truncation, "truncation", "TruncationConfig", ("evaluation", "dataset")),
     "export": Verb(export, "export", "ExportConfig"),
@@ -278,7 +288,7 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
 def _quote_path(argument: str) -> str:
     """A path, or a sum, with quotes around it: commas and equal signs have a meaning of their own otherwise."""
     key, _, value = argument.partition("=")
-    is_path = key in ("run", "runs", "generated", "output", "folder", "sweep.folder", "arithmetic")
+    is_path = key in (*PATHS, "arithmetic")
     if not is_path or value in ("", "null") or value.startswith(("'", '"', "[")):
         return argument
     return f"{key}={quoted(value)}"

@@ -15,7 +15,7 @@ from ganrun.core.errors import RunError
 from ganrun.core.types import Grid
 from ganrun.engine.folder import RunFolder
 from ganrun.engine.seeding import fixed_seed
-from ganrun.games.adversarial import AdversarialGame
+from ganrun.games.adversarial import LatentGame
 from ganrun.games.stackgan import StackGAN
 from ganrun.latents.interpolation import interpolate as points_between
 from ganrun.latents.normal import Normal
@@ -41,7 +41,7 @@ def interpolate(settings: dict[str, Any]) -> Path:
     if settings["from_text"] is not None or settings["to_text"] is not None:
         return between_texts(trained, settings, folder)
     game, rows, columns = trained.game, settings["rows"], settings["columns"]
-    if not isinstance(game, AdversarialGame):
+    if not isinstance(game, LatentGame):
         raise RunError(f"{type(game).__name__} has no latent to go through. ganrun sample draws its pictures.")
     if trained.facts.kind != "images":
         raise RunError("ganrun interpolate draws images, and this run makes points. Use ganrun sample.")

@@ -196,6 +196,37 @@ class ReconstructConfig:
 
 
 @dataclass
+class TranslateConfig:
+    """What ``ganrun translate`` turns into what.
+
+    Args:
+        run: folder of a trained run, or of exported translators.
+        input: directory, ZIP archive or image; label maps where the run takes these.
+        output: folder to write into.
+        direction: of the translation; ``None``: the first that the run knows.
+        size: images keep their size, or are brought to that of the training images.
+        half: use only this half of side-by-side pairs.
+        side_by_side: whether every file has the input left of the output.
+        step: checkpoint: the newest, the best or the one of a step.
+        weights: moving averages or the weights trained last.
+        seed: of what is random in translations.
+        device: where it is done.
+    """
+
+    run: str
+    input: str
+    output: str
+    direction: str | None
+    size: Literal["keep", "training"]
+    half: Literal["left", "right"] | None
+    side_by_side: bool
+    step: Literal["last", "best"] | NonNegativeInt
+    weights: Literal["ema", "raw"]
+    seed: NonNegativeInt
+    device: Literal["auto", "cpu", "cuda"]
+
+
+@dataclass
 class InterpolateConfig:
     """What ``ganrun interpolate`` draws.
 
