@@ -43,7 +43,7 @@ class Captions:
             "condition_size": encoder.size(vocabulary),
             "vocabulary": vocabulary,
         }
-        content = [self.texts, type(encoder).__name__, self.facts]
+        content = [self.texts, encoder.identity, self.facts]
         self.digest = hashlib.sha256(repr(content).encode()).hexdigest()
 
     def __str__(self) -> str:

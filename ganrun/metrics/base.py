@@ -104,7 +104,8 @@ class Samples:
     Args:
         generated: uint8 images ``[N, C, H, W]``, or points ``[N, 2]``; empty when every metric looks at features only.
         features: of the generated images; ``None`` when no metric of the evaluation needs them.
-        condition: class labels ``[N]`` that the samples were asked to have; ``None`` from an unconditional generator.
+        condition: what the samples were asked to be: class labels ``[N]`` (int64), label maps ``[N, H, W]`` (uint8),
+            source images ``[N, K, H, W]`` or vectors of texts ``[N, D]``; ``None`` from an unconditional generator.
         reference: features of the real images.
         dataset: the real data.
         space: the latents that the samples come from, if there are any and one can walk through them.
@@ -339,7 +340,7 @@ class Evaluation:
                 if keep:
                     generated.append(batch.cpu())
                 if condition is not None:
-                    conditions.append(condition.cpu())
+                    conditions.append(_small(condition).cpu())
                 bar.update(len(batch))
         return Samples(
             generated=torch.cat(generated[1:] or generated),
@@ -394,7 +395,7 @@ class Evaluation:
                 for images, condition in real_images(self.dataset, count, self.batch_size):
                     part = self._extract(images).pooled
                     pooled.append(part[:room])
-                    if condition is not None:
+                    if condition is not None and condition.ndim == 1:  # other conditions are as large as images
                         conditions.append(condition[:room].cpu())
                     room -= len(pooled[-1])
                     bar.update(len(images))
@@ -412,6 +413,11 @@ def settings(metric: object) -> str:
 
 def _word(value: Any) -> str:
     return f"{type(value).__name__}({settings(value)})" if hasattr(value, "__dict__") else str(value)
+
+
+def _small(condition: Tensor) -> Tensor:
+    """Label maps in one byte per pixel."""
+    return condition.to(torch.uint8) if condition.ndim == 3 else condition
 
 
 def _joined(parts: Sequence[Features]) -> Features:
