@@ -265,10 +265,13 @@ def test_the_small_stylegan2_learns(tmp_path):
     assert scores[1] < 0.75 * scores[0]
 
 
-@pytest.mark.parametrize("group", ["dataset", "evaluation", "debug", "trainer"])
+@pytest.mark.parametrize("group", ["dataset", "dataset/encoder", "evaluation", "debug", "trainer"])
 def test_every_option_composes(group):
     for option in options(group):
-        config_of(*(["dataset=ring"] if option == "points" else []), f"{group}={option}")
+        data = "ring" if option == "points" else "shapes"  # which has whatever a score may need
+        path = ["dataset.encoder.path=x"] if option == "from_file" else []
+        chosen = [f"dataset={data}"] if group in ("dataset/encoder", "evaluation") else []
+        config_of(*chosen, f"{group}={option}", *path)
 
 
 @pytest.mark.parametrize("model", TRANSLATORS)
