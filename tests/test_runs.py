@@ -274,6 +274,27 @@ def test_every_option_composes(group):
         config_of(*chosen, f"{group}={option}", *path)
 
 
+@pytest.mark.parametrize(
+    ("model", "goes_with", "tags"),
+    [
+        ("pix2pix", "maps", {"segmentation_agreement", "segmentation_iou"}),
+        ("stackgan", "texts", {"caption_retrieval"}),
+    ],
+)
+def test_whether_answers_show_what_was_asked_for(tmp_path, model, goes_with, tags):
+    """By networks of one epoch, on data of which there are too few for FID."""
+    networks = {
+        "maps": ["evaluation=label_maps", "evaluation.metrics.segmentation_agreement.segmenter.epochs=1"],
+        "texts": ["evaluation=captions", "evaluation.metrics.caption_retrieval.matcher.epochs=1"],
+    }[goes_with]
+    data = [*SHAPES, "dataset.count=48", f"dataset.goes_with={goes_with}", f"model={model}"]
+    quiet = [*QUIET[1:], "evaluation.samples=32", "trainer.batch_size=8", "trainer.steps=1"]
+    play(tmp_path, *data, *SMALL[model], *networks, *quiet)
+    scores = json.loads((tmp_path / "evaluation.json").read_text())[-1]["scores"]
+    assert tags == {tag for tag in scores if "random" not in tag}
+    assert all(0 <= scores[tag] <= 1 for tag in tags)
+
+
 @pytest.mark.parametrize("model", TRANSLATORS)
 def test_an_average_is_of_both_translators(tmp_path, game_overrides, model):
     state = play(tmp_path, *game_overrides(model), "technique=[ema]", "trainer.steps=4", "optimizer.generator.lr=0.01")
