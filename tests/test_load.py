@@ -13,7 +13,7 @@ from test_runs import SMALL, game_overrides, play, two_domains  # noqa: F401  (f
 import ganrun
 from ganrun.core.errors import RunError
 
-WITHOUT_LATENT = ("cyclegan", "singan", "pix2pix")
+WITHOUT_LATENT = ("cyclegan", "singan", "pix2pix", "gaugan", "gaugan_style")
 
 LEARN = "optimizer.generator.lr=0.03"  # two steps shall change something
 RUNS: dict[tuple[str, ...], Path] = {}

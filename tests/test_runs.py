@@ -40,6 +40,10 @@ BIGGAN = [
     *("+model.generator.multipliers.8=[2,2]", "+model.generator.attention.8=[8]"),
     *("+model.discriminator.multipliers.8=[2,2]", "+model.discriminator.attention.8=[4]"),
 ]
+GAUGAN = [
+    *("model.generator.width=4", "model.generator.stages=[2,1]", "model.generator.hidden=4"),
+    *("model.discriminator.width=4", "model.discriminator.layers=1"),
+]
 SMALL = {
     "dcgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "dcgan_small": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
@@ -96,6 +100,11 @@ SMALL = {
         *("model.discriminator_a.width=4", "model.discriminator_a.layers=1"),
     ],
     "singan": ["model.max_size=40", "model.width=4"],
+    "gaugan": GAUGAN,
+    "gaugan_style": [
+        *GAUGAN,
+        *("model.latent.size=8", "model.encoder.width=4", "model.encoder.multipliers=[1,2]", "model.encoder.side=16"),
+    ],
     "pix2pix": ["model.generator.width=4", "model.discriminator.width=4", "model.discriminator.layers=1"],
 }
 QUIET = ["evaluation=none", "trainer.picture_samples=4", "trainer.log_every_steps=1", "trainer.device=cpu"]
@@ -155,6 +164,8 @@ def game_overrides(two_domains):
             "ebgan_toy": ["dataset=ring", "model=ebgan_toy"],
             "cyclegan": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32"],
             "singan": ["dataset=single_image"],
+            "gaugan": ["dataset=shapes", "dataset.goes_with=maps", "dataset.count=20", "model=gaugan"],
+            "gaugan_style": ["dataset=shapes", "dataset.goes_with=maps", "dataset.count=20", "model=gaugan_style"],
             "pix2pix": ["dataset=paired", f"dataset.path={two_domains}", "dataset.size=32"],
         }.get(model, ["dataset=digits", "dataset.subset=64", f"model={model}"])
         return [*data, *SMALL[model], *QUIET, "trainer.batch_size=" + ("1" if model in ("cyclegan", "singan") else "8")]
@@ -393,7 +404,7 @@ def test_every_game_can_be_sampled(tmp_path, game_overrides, model):
         for name, seed in (("one", 1), ("again", 1), ("other", 2))
     )
     assert one == again
-    assert (one != other) == (model != "cyclegan")  # a translator has no latent
+    assert (one != other) == (model not in ("cyclegan", "gaugan"))  # these have no latent
 
 
 def test_single_files_truncation_and_sizes(tmp_path, game_overrides):

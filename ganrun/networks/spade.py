@@ -85,8 +85,8 @@ class Block(nn.Module):
 class Generator(nn.Module):
     """Blocks with SPADE, all of which see the layout, at twice the resolution after each but one of the first; tanh.
 
-    It begins with a style z, or without one with the layout, reduced to a few pixels. The convolutions of the blocks are
-    spectrally normalised, those inside of SPADE are not. With several processes batch norm sees the samples of one.
+    It begins with a style z, or without one with the layout, reduced to a few pixels. The convolutions of the blocks
+    are spectrally normalised, those inside of SPADE are not. With several processes, batch norm sees the samples of one.
 
     Differs from the paper: weights are drawn from Glorot's uniform law, not from the normal one of the same variance.
 
@@ -289,7 +289,7 @@ class Discriminator(nn.Module):
         initialise(self, "xavier", init_gain)
         if spectral:
             for critic in self.critics:
-                spectral_normalise(critic.blocks[1:])  # type: ignore[index]
+                spectral_normalise(critic.blocks[1:])  # type: ignore[index, arg-type]
 
     def forward(self, images: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
         seen = torch.cat([as_planes(condition, self.planes), images], dim=1)

@@ -79,15 +79,16 @@ def read_kernels(path: Path, device: torch.device) -> list[tuple[Tensor, Tensor]
         state = torch.load(path, map_location=device, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise RunError(f"{path} cannot be read as weights ({type(error).__name__}). {remedy}") from error
-    kernels, index, before = [], 0, 3
+    kernels, index, before, empty = [], 0, 3, torch.zeros(())
     for channels, depth in STAGES:
         for _ in range(depth):
             names = [f"features.{index}.{part}" for part in ("weight", "bias")]
-            found = [state.get(name) if isinstance(state, dict) else None for name in names]
-            shapes = [tuple(tensor.shape) if isinstance(tensor, Tensor) else None for tensor in found]
+            found = [state.get(name, empty) if isinstance(state, dict) else empty for name in names]
+            shapes = [tuple(tensor.shape) for tensor in found]
             if shapes != [(channels, before, 3, 3), (channels,)]:
                 raise RunError(f"{path} is not VGG-19's: there is no {names[0]} of {channels}x{before}x3x3. {remedy}")
-            kernels.append((found[0].float(), found[1].float()))
+            weight, bias = (tensor.float() for tensor in found)
+            kernels.append((weight, bias))
             index, before = index + 2, channels
         index += 1
     return kernels

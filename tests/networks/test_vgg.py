@@ -2,31 +2,15 @@ import pytest
 import torch
 
 from ganrun.core.errors import RunError
-from ganrun.networks.vgg import STAGES, WEIGHTS, PerceptualDistance
+from ganrun.networks.vgg import WEIGHTS, PerceptualDistance
 
 
-@pytest.fixture(scope="module")
-def random_weights(tmp_path_factory):
-    """A file as torchvision saves VGG-19, with random weights up to relu5_1."""
-    torch.manual_seed(0)
-    state, index, before = {}, 0, 3
-    for channels, depth in STAGES:
-        for _ in range(depth):
-            state[f"features.{index}.weight"] = torch.randn(channels, before, 3, 3) / (3 * before**0.5)
-            state[f"features.{index}.bias"] = torch.randn(channels) / 10
-            index, before = index + 2, channels
-        index += 1
-    path = tmp_path_factory.mktemp("vgg") / "vgg19.pth"
-    torch.save(state, path)
-    return path
-
-
-def test_it_is_the_distance_in_the_features_of_torchvisions_network(random_weights):
+def test_it_is_the_distance_in_the_features_of_torchvisions_network(vgg_weights):
     models = pytest.importorskip("torchvision.models")
     with torch.device("meta"):
         network = models.vgg19()
     network = network.features[:30].to_empty(device="cpu").eval()
-    state = {name.removeprefix("features."): value for name, value in torch.load(random_weights).items()}
+    state = {name.removeprefix("features."): value for name, value in torch.load(vgg_weights).items()}
     network.load_state_dict(state)
 
     def features(images):
@@ -42,12 +26,12 @@ def test_it_is_the_distance_in_the_features_of_torchvisions_network(random_weigh
     with torch.no_grad():
         pairs = zip(WEIGHTS, features(made), features(truth), strict=True)
         expected = sum(weight * (one - other).abs().mean() for weight, one, other in pairs)
-    torch.testing.assert_close(PerceptualDistance(random_weights)(made, truth), expected)
+    torch.testing.assert_close(PerceptualDistance(vgg_weights)(made, truth), expected)
     assert WEIGHTS == (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1)
 
 
-def test_gradients_reach_the_images_only(random_weights):
-    distance = PerceptualDistance(random_weights)
+def test_gradients_reach_the_images_only(vgg_weights):
+    distance = PerceptualDistance(vgg_weights)
     made, truth = torch.rand(2, 1, 3, 16, 16)
     made.requires_grad_()
     distance(made, truth).backward()
@@ -55,14 +39,14 @@ def test_gradients_reach_the_images_only(random_weights):
     assert distance(truth, truth) == 0
 
 
-def test_files_that_will_not_do(tmp_path, random_weights):
+def test_files_that_will_not_do(tmp_path, vgg_weights):
     images = torch.rand(1, 3, 16, 16)
     with pytest.raises(RunError, match=r"there is no file .*nowhere\.pth .*torchvision's vgg19"):
         PerceptualDistance(tmp_path / "nowhere.pth")(images, images)
     (tmp_path / "text.pth").write_text("nothing")
     with pytest.raises(RunError, match=r"text\.pth cannot be read as weights"):
         PerceptualDistance(tmp_path / "text.pth")(images, images)
-    state = torch.load(random_weights)
+    state = torch.load(vgg_weights)
     for name, other in (("vgg16.pth", state | {"features.16.weight": torch.zeros(512, 256, 3, 3)}), ("list.pth", [1])):
         torch.save(other, tmp_path / name)
         with pytest.raises(RunError, match=rf"{name} is not VGG-19's: there is no features\.\d+\.weight"):
