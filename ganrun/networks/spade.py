@@ -86,7 +86,8 @@ class Generator(nn.Module):
     """Blocks with SPADE, all of which see the layout, at twice the resolution after each but one of the first; tanh.
 
     It begins with a style z, or without one with the layout, reduced to a few pixels. The convolutions of the blocks
-    are spectrally normalised, those inside of SPADE are not. With several processes, batch norm sees the samples of one.
+    are spectrally normalised, those inside of SPADE are not. With several processes, batch norm takes the statistics of
+    one, where the paper's are of all.
 
     Differs from the paper: weights are drawn from Glorot's uniform law, not from the normal one of the same variance.
 
