@@ -28,10 +28,11 @@ OWN_DATA = {
     "toy": "ring",
     "ebgan_toy": "ring",
     "cyclegan": "unpaired",
-    "singan": "single_image",
-    "pix2pix": "paired",
+    "ganilla": "unpaired",
     "gaugan": "label_maps",
     "gaugan_style": "label_maps",
+    "pix2pix": "paired",
+    "singan": "single_image",
 }
 """Models that bring data of their own kind; all others get labelled images."""
 

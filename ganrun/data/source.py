@@ -81,6 +81,18 @@ def open_source(path: str | None, option: str = "dataset.path") -> Source:
     return source
 
 
+def open_input(path: str, option: str) -> Source:
+    """As :func:`open_source`; a single image may be named too.
+
+    Raises:
+        DataError: it does not exist, cannot be read or holds no image.
+    """
+    place = Path(path).expanduser()
+    if not place.is_file() or zipfile.is_zipfile(place):
+        return open_source(path, option)
+    return Source(place.parent, {place.name: ""}, lambda name: place.read_bytes())
+
+
 def missing(path: Path, option: str) -> str:
     """Say that ``path`` does not exist, up to where it does, and what looks like it."""
     existing = next(parent for parent in path.absolute().parents if parent.exists())

@@ -88,6 +88,30 @@ def test_translation_needs_two_domains_and_singan_one_picture(composed):
     assert any("needs a single image" in problem.cause for problem in problems)
 
 
+@pytest.mark.parametrize(
+    ("model", "data"), [("cyclegan", "unpaired"), ("ganilla", "unpaired"), ("singan", "single_image")]
+)
+@pytest.mark.parametrize("loss", ["gan_qp", "c_transform", "gngan", "grangan"])
+def test_one_score_per_sample_is_not_what_patches_give(composed, model, data, loss):
+    (problem,) = check(composed(f"model={model}", f"dataset={data}", f"loss={loss}"))
+    assert problem.path == "model.discriminator"
+    assert "scores patches" in problem.cause
+
+
+def test_fakes_from_a_pool_are_older_than_their_reals(composed):
+    pooled = ["model=cyclegan", "dataset=unpaired", "loss=rpgan"]
+    assert any("model.pool_size=0" in line for line in warnings(composed(*pooled)))
+    assert warnings(composed(*pooled, "model.pool_size=0")) == []
+    assert warnings(composed("model=cyclegan", "dataset=unpaired", "loss=nonsaturating")) == []
+
+
+@pytest.mark.parametrize("model", ["cyclegan", "ganilla"])
+def test_a_technique_is_of_both_discriminators(composed, model):
+    config = composed(f"model={model}", "dataset=unpaired", "technique=[spectral_norm]")
+    assert check(config) == []
+    assert all(config["model"][f"discriminator_{domain}"]["spectral"] is True for domain in "ab")
+
+
 def test_one_lipschitz_control_is_enough(composed):
     (problem,) = check(composed("loss=wgan", "model.discriminator.spectral=true"))
     assert problem.path == "player.discriminator.weight_clip"

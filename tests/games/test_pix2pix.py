@@ -28,7 +28,7 @@ def make(objective=None, planes=3, palette=(), dropout=1, l1_weight=100.0, norm=
     torch.manual_seed(0)
     return Pix2Pix(
         generator=unet.Generator(width, None, "instance", dropout, True, planes, SHAPE),
-        discriminator=patchgan.ConditionalDiscriminator(width, 1, norm, planes, SHAPE),
+        discriminator=patchgan.ConditionalDiscriminator(width, 1, norm, False, planes, SHAPE),
         objective=objective or objective_of(),
         discriminator_factor=0.5,
         l1_weight=l1_weight,

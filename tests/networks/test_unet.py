@@ -21,7 +21,7 @@ def test_published_parameter_counts(norm, count):
 
 def test_conditional_patchgan_parameter_counts():
     with torch.device("meta"):
-        critic = patchgan.ConditionalDiscriminator(64, 3, "batch", 3, (3, 256, 256))
+        critic = patchgan.ConditionalDiscriminator(64, 3, "batch", False, 3, (3, 256, 256))
         assert parameter_count(critic) == 2_768_705
         output = critic(torch.empty(1, 3, 256, 256), torch.empty(1, 3, 256, 256))
     assert output.score.shape == (1, 1, 30, 30)
@@ -91,7 +91,7 @@ def test_details_pass_beside_the_bottleneck():
 
 def test_the_conditional_critic_sees_the_source_and_its_place():
     torch.manual_seed(0)
-    critic = patchgan.ConditionalDiscriminator(4, 1, "none", 3, (3, 16, 16))
+    critic = patchgan.ConditionalDiscriminator(4, 1, "none", False, 3, (3, 16, 16))
     images, source = torch.rand(2, 2, 3, 16, 16)
     score = critic(images, source).score
     assert not torch.equal(score, critic(images, source.flip(3)).score)
