@@ -589,7 +589,10 @@ def test_stopped_run_goes_on_where_it_was(tmp_path, game_overrides, number, code
 
 @pytest.mark.parametrize(
     "model",
-    ["mlp", "began", "vaegan", *(pytest.param(m, marks=pytest.mark.slow) for m in ("bigan", "biggan", "stylegan2"))],
+    [
+        *("mlp", "began", "vaegan"),
+        *(pytest.param(m, marks=pytest.mark.slow) for m in ("bigan", "biggan", "stylegan2", "pix2pix", "gaugan_style")),
+    ],
 )
 def test_two_processes_train_one_folder(tmp_path, game_overrides, model):
     run = tmp_path / "run"
