@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 PATHS = ("run", "runs", "generated", "input", "layout", "output", "folder", "sweep.folder")
 """Keys whose values are paths."""
 
+QUOTES = "'\""
+
 register_resolvers()
 ignore_schema_warnings()
 
@@ -255,7 +257,7 @@ def _dispatch(arguments: list[str]) -> None:
         return
     verb = VERBS[name]
     rest = with_positional(rest, verb.positional) if verb.positional else rest
-    rest = [_quote_path(argument) for argument in rest]
+    rest = [_quote_text(_quote_path(argument)) for argument in rest]
     _refuse_shared_clock(rest)
     rest = with_saved(rest, verb.saved) if verb.saved else rest
     preflight(rest, verb.config, verb.schema)
@@ -290,6 +292,19 @@ def _quote_path(argument: str) -> str:
     if not is_path or value in ("", "null") or value.startswith(("'", '"', "[")):
         return argument
     return f"{key}={quoted(value)}"
+
+
+def _quote_text(argument: str) -> str:
+    """A text, or each of a list, likewise: anything may stand in a sentence."""
+    key, _, value = argument.partition("=")
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in QUOTES
+    if key not in ("text", "from_text", "to_text") or value in ("", "null") or is_quoted:
+        return argument
+    if not (value.startswith("[") and value.endswith("]")):
+        return f"{key}={quoted(value)}"
+    if set(QUOTES) & set(value):
+        return argument
+    return f"{key}=[{','.join(quoted(text.strip()) for text in value[1:-1].split(','))}]"
 
 
 def _refuse_shared_clock(arguments: list[str]) -> None:

@@ -83,6 +83,7 @@ class SampleConfig:
         seed: of the latents.
         truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
         condition: class of all samples; ``None``: one class per row.
+        text: one or several, of each of which ``count`` samples are drawn; ``None``: captions of the data.
         files: one grid, or a file per sample.
         numbered: whether every image of a grid has its number below it.
         arithmetic: a sum of numbered samples' latents, whose picture is drawn instead.
@@ -99,6 +100,7 @@ class SampleConfig:
     seed: NonNegativeInt
     truncation: Positive | None
     condition: NonNegativeInt | None
+    text: str | list[str] | None
     files: Literal["grid", "single"]
     numbered: bool
     arithmetic: str | None
@@ -233,6 +235,8 @@ class InterpolateConfig:
         rows: ways, each between two latents.
         columns: samples on a way, its ends included.
         path: straight line, arc, or what suits the latents.
+        from_text: where ways begin that lead from text to text, each with a latent of its own.
+        to_text: where they end.
         step: checkpoint: the newest, the best or the one of a step.
         weights: moving averages or the weights trained last.
         truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
@@ -244,6 +248,8 @@ class InterpolateConfig:
     rows: PositiveInt
     columns: Annotated[int, ">= 2"]
     path: Literal["linear", "spherical", "auto"]
+    from_text: str | None
+    to_text: str | None
     step: Literal["last", "best"] | NonNegativeInt
     weights: Literal["ema", "raw"]
     truncation: Positive | None

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch import Tensor
 from ganrun.config.exported import facts_of, load_exported
 from ganrun.config.load import Weights, load_data, load_game, truncated
 from ganrun.config.runs import is_exported, saved_config
+from ganrun.config.texts import vectors_of
 from ganrun.config.words import listing
 from ganrun.core.errors import RunError
 from ganrun.core.facts import Facts
@@ -22,7 +23,7 @@ from ganrun.core.types import Dataset
 from ganrun.engine import checkpoint
 from ganrun.engine.folder import RunFolder
 from ganrun.engine.seeding import fixed_seed
-from ganrun.games.adversarial import AdversarialGame
+from ganrun.games.adversarial import LatentGame
 from ganrun.games.base import Game
 from ganrun.sampling.translate import at_any_size
 
@@ -31,6 +32,8 @@ BATCH = 256
 
 TRANSLATED = 16
 """Images that are translated at once."""
+Condition = int | Sequence[int] | str | Sequence[str] | Tensor | None
+"""What samples are asked for with: classes, texts, or what else a game needs."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Trained:
     def sample(
         self,
         count: int,
-        condition: int | Sequence[int] | Tensor | None = None,
+        condition: Condition = None,
         seed: int | None = None,
         truncation: float | None = None,
         **options: Any,
@@ -68,7 +71,7 @@ class Trained:
             count: how many.
             condition: the class of all or of each; ``None``: classes in turn. What the game needs, if it needs
                 something (:attr:`~ganrun.games.base.Game.needs`): images ``[N, C, H, W]`` to translate, label maps
-                ``[N, H, W]`` or vectors of texts ``[N, D]``, taken in turn.
+                ``[N, H, W]``, or a text, several, or their vectors ``[N, D]``, taken in turn.
             seed: of the latents; ``None``: torch's generators go on as they are.
             truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
             options: SinGAN's ``height``, ``width`` and ``start_scale``.
@@ -82,7 +85,7 @@ class Trained:
     def batches(
         self,
         count: int,
-        condition: int | Sequence[int] | Tensor | None = None,
+        condition: Condition = None,
         seed: int | None = None,
         truncation: float | None = None,
         **options: Any,
@@ -91,7 +94,7 @@ class Trained:
         self._check(count, options)
         given = self._needed(count, condition) if self.game.needs else self._classes(count, condition)
         with _seeded(seed), truncated(self.game, truncation, self.config):
-            latents = self.game.latent(count, self.game.device) if isinstance(self.game, AdversarialGame) else None
+            latents = self.game.latent(count, self.game.device) if isinstance(self.game, LatentGame) else None
             for part in torch.arange(count, device=self.game.device).split(BATCH):
                 classes = None if given is None else given[part]
                 if latents is not None:
@@ -193,8 +196,8 @@ class Trained:
     def _decode(self, latents: Tensor, classes: Tensor | None) -> Tensor:
         return self._with_latent("no latents").decode(latents, classes)
 
-    def _with_latent(self, lack: str) -> AdversarialGame:
-        if not isinstance(self.game, AdversarialGame):
+    def _with_latent(self, lack: str) -> LatentGame:
+        if not isinstance(self.game, LatentGame):
             raise RunError(f"{type(self.game).__name__} has {lack}. ganrun sample draws its pictures.")
         return self.game
 
@@ -228,20 +231,25 @@ class Trained:
                 f"{images.shape[-1]}x{images.shape[-2]}. Bring them to that size (ganrun translate: size=training)."
             )
 
-    def _needed(self, count: int, condition: object) -> Tensor:
+    def _needed(self, count: int, condition: Condition) -> Tensor:
         """The conditions that the game cannot do without, in turn up to ``count``."""
+        if is_text(condition):
+            condition = vectors_of(condition, self.game, self.config, self.facts)
         shape = self.source_shape
         if not isinstance(condition, Tensor) or condition.shape[1:] != shape:
-            what = {"images": "images", "maps": "label maps", "texts": "vectors of texts"}[str(self.game.needs)]
+            what = {"images": "images", "maps": "label maps", "texts": "texts"}[str(self.game.needs)]
+            strings = "strings, or " if self.game.needs == "texts" else ""
             raise RunError(
-                f"{type(self.game).__name__} needs {what}. Give it some, a tensor of the shape "
+                f"{type(self.game).__name__} needs {what}. Give it some, {strings}a tensor of the shape "
                 f"[count, {', '.join(map(str, shape))}], as the condition."
             )
         return condition.to(self.game.device)[torch.arange(count, device=self.game.device) % len(condition)]
 
-    def _classes(self, count: int, condition: int | Sequence[int] | Tensor | None) -> Tensor | None:
+    def _classes(self, count: int, condition: Condition) -> Tensor | None:
         """Labels ``[count]``; ``None`` where the game takes none."""
         classes = self.game.classes
+        if is_text(condition):
+            raise RunError(f"{type(self.game).__name__} draws no texts.")
         if condition is None:
             return torch.arange(count, device=self.game.device) % classes if classes else None
         if not classes:
@@ -252,6 +260,12 @@ class Trained:
         if int(labels.min()) < 0 or int(labels.max()) >= classes:
             raise RunError(f"the classes are 0 to {classes - 1}, and condition names another.")
         return labels.long().expand(count)
+
+
+def is_text(condition: object) -> TypeGuard[str | Sequence[str]]:
+    """Whether a condition is one text or several."""
+    several = isinstance(condition, Sequence) and len(condition) > 0 and all(isinstance(c, str) for c in condition)
+    return isinstance(condition, str) or several
 
 
 def _seeded(seed: int | None) -> contextlib.AbstractContextManager[None]:
