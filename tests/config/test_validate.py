@@ -23,7 +23,9 @@ CHOICES = [
 def needed(choice: str) -> list[str]:
     """Choices without which ``choice`` rightly does not fit."""
     return {
+        "evaluation=pairs": ["dataset=paired"],
         "evaluation=points": ["dataset=ring"],
+        "evaluation=translation": ["dataset=unpaired"],
         "loss=ebgan": ["model=ebgan"],
         "loss=began": ["model=began"],
         "loss=matching_aware": ["model.conditional=true"],
