@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganrun.config.conditions import read_style
 from ganrun.config.layouts import picture_of_layouts
 from ganrun.config.load import load_data
 from ganrun.config.texts import vectors_of
@@ -69,8 +70,9 @@ def file_name(step: int, settings: dict[str, Any]) -> str:
     given = {key: settings[key] for key in ("count", "seed", "truncation", "condition", *OPTIONS)}
     if settings["text"] is not None:
         given["text"] = slug(texts_of(settings))
-    if settings["layout"] is not None:
-        given["layout"] = slug([Path(settings["layout"]).stem, settings["layout"]])
+    for key in ("layout", "style"):
+        if settings[key] is not None:
+            given[key] = slug([Path(settings[key]).stem, settings[key]])
     if settings["arithmetic"]:
         given["sum"] = settings["arithmetic"].replace(" ", "")
     parts = [f"{key}_{value}" for key, value in given.items() if value is not None]
@@ -92,6 +94,8 @@ def slug(texts: Sequence[str]) -> str:
 def samples_of(trained: Trained, settings: dict[str, Any], condition: Tensor | int | None) -> dict[str, Any]:
     """Arguments of :meth:`Trained.sample`."""
     options = {key: settings[key] for key in OPTIONS if settings[key] is not None}
+    if settings["style"] is not None:
+        options["style"] = read_style(trained, settings["style"])
     return {"condition": condition} | {key: settings[key] for key in ("count", "seed", "truncation")} | options
 
 
