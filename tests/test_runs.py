@@ -267,8 +267,9 @@ def test_the_small_stylegan2_learns(tmp_path):
 
 @pytest.mark.parametrize("group", ["dataset", "evaluation", "debug", "trainer"])
 def test_every_option_composes(group):
+    data = {"points": "ring", "translation": "unpaired", "pairs": "paired"}
     for option in options(group):
-        config_of(*(["dataset=ring"] if option == "points" else []), f"{group}={option}")
+        config_of(*([f"dataset={data[option]}"] if option in data else []), f"{group}={option}")
 
 
 @pytest.mark.parametrize("model", TRANSLATORS)
