@@ -40,6 +40,10 @@ BIGGAN = [
     *("+model.generator.multipliers.8=[2,2]", "+model.generator.attention.8=[8]"),
     *("+model.discriminator.multipliers.8=[2,2]", "+model.discriminator.attention.8=[4]"),
 ]
+GAUGAN = [
+    *("model.generator.width=4", "model.generator.stages=[2,1]", "model.generator.hidden=4"),
+    *("model.discriminator.width=4", "model.discriminator.layers=1"),
+]
 SMALL = {
     "dcgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "dcgan_small": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
@@ -100,6 +104,11 @@ SMALL = {
         *("model.discriminator.width=4", "model.discriminator.layers=1", "model.pool_size=3"),
     ],
     "singan": ["model.max_size=40", "model.width=4"],
+    "gaugan": GAUGAN,
+    "gaugan_style": [
+        *GAUGAN,
+        *("model.latent.size=8", "model.encoder.width=4", "model.encoder.multipliers=[1,2]", "model.encoder.side=16"),
+    ],
     "pix2pix": ["model.generator.width=4", "model.discriminator.width=4", "model.discriminator.layers=1"],
     "lapgan": [
         *("dataset.size=8", "model.levels=2", "model.latent_size=8", "model.generator_coarsest.widths=[16]"),
@@ -174,6 +183,8 @@ def game_overrides(two_domains):
             "cyclegan": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32"],
             "ganilla": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32", "model=ganilla"],
             "singan": ["dataset=single_image"],
+            "gaugan": ["dataset=shapes", "dataset.goes_with=maps", "dataset.count=20", "model=gaugan"],
+            "gaugan_style": ["dataset=shapes", "dataset.goes_with=maps", "dataset.count=20", "model=gaugan_style"],
             "pix2pix": ["dataset=paired", f"dataset.path={two_domains}", "dataset.size=32"],
             "stackgan": [*SHAPES, "dataset.goes_with=texts", "model=stackgan"],
         }.get(model, ["dataset=digits", "dataset.subset=64", f"model={model}"])
@@ -423,7 +434,7 @@ def test_every_game_can_be_sampled(tmp_path, game_overrides, model):
         for name, seed in (("one", 1), ("again", 1), ("other", 2))
     )
     assert one == again
-    assert (one != other) == (model not in TRANSLATORS)  # which have no latent
+    assert (one != other) == (model not in (*TRANSLATORS, "gaugan"))  # these have no latent
 
 
 def test_single_files_truncation_and_sizes(tmp_path, game_overrides):
@@ -579,7 +590,10 @@ def test_stopped_run_goes_on_where_it_was(tmp_path, game_overrides, number, code
 
 @pytest.mark.parametrize(
     "model",
-    ["mlp", "began", "vaegan", *(pytest.param(m, marks=pytest.mark.slow) for m in ("bigan", "biggan", "stylegan2"))],
+    [
+        *("mlp", "began", "vaegan"),
+        *(pytest.param(m, marks=pytest.mark.slow) for m in ("bigan", "biggan", "stylegan2", "pix2pix", "gaugan_style")),
+    ],
 )
 def test_two_processes_train_one_folder(tmp_path, game_overrides, model):
     run = tmp_path / "run"

@@ -34,6 +34,8 @@ def needed(choice: str) -> list[str]:
         "model=cyclegan": ["dataset=unpaired"],
         "model=singan": ["dataset=single_image"],
         "model=pix2pix": ["dataset=paired"],
+        "model=gaugan": ["dataset=label_maps"],
+        "model=gaugan_style": ["dataset=label_maps"],
         "technique=[path_length]": ["model=stylegan2"],
     }.get(choice, [])
 
