@@ -278,10 +278,10 @@ def test_the_small_stylegan2_learns(tmp_path):
 
 @pytest.mark.parametrize("group", ["dataset", "dataset/encoder", "evaluation", "debug", "trainer"])
 def test_every_option_composes(group):
+    data = {"points": "ring", "translation": "unpaired", "pairs": "paired"}
     for option in options(group):
-        data = "ring" if option == "points" else "shapes"  # which has whatever a score may need
         path = ["dataset.encoder.path=x"] if option == "from_file" else []
-        chosen = [f"dataset={data}"] if group in ("dataset/encoder", "evaluation") else []
+        chosen = [f"dataset={data.get(option, 'shapes')}"] if group in ("dataset/encoder", "evaluation") else []
         config_of(*chosen, f"{group}={option}", *path)
 
 

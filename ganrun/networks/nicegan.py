@@ -166,10 +166,6 @@ class Generator(nn.Module):
         light: whether the code is averaged over positions.
         shape: shape of one image, ``(channels, height, width)``.
 
-    Attributes:
-        multiple: what sides must be divisible by; absent where there is one size only.
-        least: the smallest side; likewise.
-
     Shapes: code ``[B, 2·code_width, H / 4, W / 4]`` -> ``[B, C, H, W]`` in [-1, 1].
 
     Raises:
@@ -187,7 +183,7 @@ class Generator(nn.Module):
         if any(side % factor or side < 2 * factor for side in sides):
             raise ValueError(f"NICE-GAN's generator needs sides divisible by 4 and at least 8; got {tuple(sides)}")
         if light:
-            self.multiple, self.least = factor, 2 * factor
+            self.multiple, self.least = factor, 2 * factor  # of the sides of other images that it takes
         wide = factor * width
         positions = 1 if light else sides[0] // factor * (sides[1] // factor)
         self.light = light
