@@ -1,4 +1,4 @@
-"""The translator of GANILLA (Hicsonmez et al., *GANs for Image to Illustration Translation*, IVC 2020, arXiv 2002.05638).
+"""The translator of GANILLA (Hicsonmez et al., Image and Vision Computing 2020, arXiv 2002.05638).
 
 A residual network reads the image, and a feature pyramid writes the translation from what every stage of it has seen,
 so that edges of the original stay where they were.
@@ -89,8 +89,8 @@ class Generator(nn.Module):
         self.least = 2 * self.multiple
         if any(side % self.multiple or side < self.least for side in sides):
             raise ValueError(
-                f"GANILLA with {len(widths)} stages needs sides divisible by {self.multiple} and at least {self.least}; "
-                f"got {tuple(sides)}"
+                f"GANILLA with {len(widths)} stages needs sides divisible by {self.multiple} and at least "
+                f"{self.least}; got {tuple(sides)}"
             )
         self.stem = nn.Sequential(
             _normalised(_padded(channels, widths[0], 7, bias=True), widths[0]),
