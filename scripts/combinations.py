@@ -29,6 +29,7 @@ OWN_DATA = {
     "ebgan_toy": "ring",
     "cyclegan": "unpaired",
     "ganilla": "unpaired",
+    "pix2pix": "paired",
     "singan": "single_image",
 }
 """Models that bring data of their own kind; all others get labelled images."""

@@ -39,7 +39,7 @@ class CycleGAN(Game):
     """
 
     requires = ("images", "two_domains")
-    provides = ()
+    provides = ("answers",)
     needs = "images"
     directions = ("a_to_b", "b_to_a")
 

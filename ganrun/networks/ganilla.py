@@ -1,4 +1,4 @@
-"""The translator of GANILLA (Hicsonmez et al., Image and Vision Computing 2020, arXiv 2002.05638).
+"""The translator of GANILLA (Hicsonmez et al., *GANILLA*, Image and Vision Computing 2020, arXiv 2002.05638).
 
 A residual network reads the image, and a feature pyramid writes the translation from what every stage of it has seen,
 so that edges of the original stay where they were.

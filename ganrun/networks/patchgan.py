@@ -5,12 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from ganrun.core.arguments import NonNegativeInt, PositiveInt
 from ganrun.core.types import DiscriminatorOutput
 from ganrun.networks.layers.init import normal_init
 from ganrun.networks.layers.norm import norm_layer
+from ganrun.networks.layers.planes import planes as as_planes
 from ganrun.networks.layers.spectral_norm import spectral_normalise
 
 
@@ -21,7 +23,8 @@ class Discriminator(nn.Module):
         width: channels after the first layer; they double at every further layer, up to 8 times.
         layers: strided layers of 4x4 convolutions; one layer with stride 1 and the scoring layer follow. 0: three 1x1
             convolutions, which see colours and no shapes.
-        norm: normalisation of every layer but the first and the last.
+        norm: normalisation of every layer but the first and the last; ``auto`` becomes ``batch``, or ``none`` where the
+            loss takes gradients of single samples.
         spectral: whether all weights are spectrally normalised.
         shape: shape of one image, ``(channels, height, width)``.
 
@@ -32,14 +35,14 @@ class Discriminator(nn.Module):
         ValueError: an image is too small for one whole score.
     """
 
-    requires = ("images",)
-    provides = ("patch_scores",)
+    requires: tuple[str, ...] = ("images",)
+    provides: tuple[str, ...] = ("patch_scores",)
 
     def __init__(
         self,
         width: PositiveInt,
         layers: NonNegativeInt,
-        norm: Literal["batch", "instance", "layer", "none"],
+        norm: Literal["auto", "batch", "instance", "layer", "none"],
         spectral: bool,
         shape: tuple[int, ...],
     ) -> None:
@@ -71,3 +74,37 @@ class Discriminator(nn.Module):
             hidden = block(hidden)
             features.append(hidden)
         return DiscriminatorOutput(scores=(self.head(hidden),), features=tuple(features))
+
+
+class ConditionalDiscriminator(Discriminator):
+    """Scores patches of an image together with what it was to be made from: pix2pix's ``D(x, y)``.
+
+    Args:
+        width: as of :class:`Discriminator`, like all but ``planes``.
+        layers: strided layers.
+        norm: normalisation.
+        spectral: spectral normalisation.
+        planes: channels of source images, or classes of label maps; they are put before the image's channels.
+        shape: shape of one image, ``(channels, height, width)``.
+
+    Shapes: ``[B, C, H, W]`` with source images ``[B, K, H, W]`` or label maps ``[B, H, W]`` -> as there.
+    """
+
+    requires = ("images", "aligned")
+    provides = ("patch_scores", "aligned_pairs")
+
+    def __init__(
+        self,
+        width: PositiveInt,
+        layers: NonNegativeInt,
+        norm: Literal["auto", "batch", "instance", "layer", "none"],
+        spectral: bool,
+        planes: int,
+        shape: tuple[int, ...],
+    ) -> None:
+        channels, *sides = shape
+        super().__init__(width, layers, norm, spectral, (planes + channels, *sides))
+        self.planes = planes
+
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        return super().forward(torch.cat([as_planes(condition, self.planes), images], dim=1))

@@ -54,6 +54,7 @@ class Generator(nn.Module):
     """
 
     requires = ("images",)
+    multiple, least = 4, 8  # of the sides
 
     multiple, least = 4, 8
     """What the sides of images must be divisible by, and the smallest that can be."""

@@ -197,3 +197,34 @@ def test_biggan_needs_labels_unless_told_otherwise(composed):
     assert problem.path == "model.conditional"
     assert problem.remedy == "Set model.conditional=false or choose labelled data."
     assert check_facts(composed(*pictures, "model.conditional=false"), facts) == []
+
+
+@pytest.mark.parametrize(
+    ("technique", "changes", "mover"),
+    [
+        ("diffaugment", [], "DiffAugment"),
+        ("ada", [], "AdaptiveAugment"),
+        ("consistency_regularisation", [], "FlipShift"),
+        ("diffaugment", ["augment.diffaugment.policy=[color,cutout]"], None),
+        ("ada", ["augment.ada.transforms=[brightness,hue]"], None),
+        ("instance_noise", [], None),
+    ],
+)
+def test_images_beside_their_sources_stay_where_they_are(composed, technique, changes, mover):
+    config = composed("model=pix2pix", "dataset=paired", f"technique=[{technique}]", *changes)
+    problems = check(config)
+    assert paths(problems) == (["model.discriminator"] if mover else [])
+    assert all(f"{mover}) moves pixels" in problem.cause for problem in problems)
+
+
+def test_pix2pix_needs_sources(composed):
+    problems = check(composed("model=pix2pix", "dataset=digits"))
+    assert {problem.path for problem in problems} == {"model", "model.discriminator"}
+    assert "a source image or a label map for every image" in problems[0].cause
+    assert "dataset=paired" in problems[0].remedy
+
+
+@pytest.mark.parametrize("loss", ["gan_qp", "c_transform", "gngan", "grangan"])
+def test_losses_of_whole_samples_refuse_patches(composed, loss):
+    (problem,) = check(composed("model=pix2pix", "dataset=paired", f"loss={loss}"))
+    assert "scores patches" in problem.cause
