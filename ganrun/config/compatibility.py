@@ -140,9 +140,7 @@ def warnings(config: dict[str, Any]) -> list[str]:
             "add technique=[gradient_penalty], [spectral_norm] or [weight_clipping]"
         )
     if "pairwise" in provided and at(config, "model", "pool_size"):
-        lines.append(
-            "this loss compares reals with fakes, and those from the pool are older: consider model.pool_size=0"
-        )
+        lines.append("this loss compares reals with fakes, and those of the pool are older: try model.pool_size=0")
     betas = at(config, "optimizer", "discriminator", "betas")
     if "weight_clipping" in provided and isinstance(betas, list) and betas[0]:
         lines.append("weight clipping with momentum is known to be unstable: optimizer=rmsprop, or betas=[0.0,0.9]")
