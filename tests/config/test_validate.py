@@ -30,6 +30,7 @@ def needed(choice: str) -> list[str]:
         "model=ebgan_toy": ["dataset=ring"],
         "model=toy": ["dataset=ring"],
         "model=cyclegan": ["dataset=unpaired"],
+        "model=nicegan": ["dataset=unpaired"],
         "model=singan": ["dataset=single_image"],
         "technique=[path_length]": ["model=stylegan2"],
     }.get(choice, [])
