@@ -19,8 +19,8 @@ REQUIRED = {
         "Use model=ebgan or model=began.",
     ),
     "conditional": (
-        "{node} needs a model that is given labels",
-        "Use model.conditional=true, or technique=[conditional].",
+        "{node} needs a model that is given labels or texts",
+        "Use model.conditional=true, technique=[conditional], or model=stackgan for texts.",
     ),
     "styles": ("{node} needs a generator with styles", "Use model=stylegan2."),
     "class_logits": (
@@ -46,6 +46,18 @@ FORBIDDEN = {
     "pairs": (
         "the discriminator judges pairs of a sample and its latent, but {node} is for samples alone",
         "Choose another loss or technique, or a model whose discriminator sees samples.",
+    ),
+    "aligned_pairs": (
+        "{node} moves pixels, but the discriminator compares images with their sources pixel by pixel",
+        "Leave it out, or keep only what leaves pixels where they are (noise, colours, cutout).",
+    ),
+    "residuals": (
+        "fakes are made upon the real images' own coarse parts, but {node} compares each with all reals",
+        "Choose another loss, such as wgan_gp or gan_qp.",
+    ),
+    "wrong_pairs": (
+        "{node} compares samples, and a real sample with a wrong condition is the same sample",
+        "Choose another loss, or a model and a loss without wrong pairs.",
     ),
     "spectral_norm": ("{node} and spectral normalisation both bound the critic's slope", "Use {path}=false."),
     "weight_clipping": ("{node} and weight clipping both bound the critic's slope", "Use {path}=null."),
@@ -120,12 +132,16 @@ def resolve_auto(config: dict[str, Any]) -> list[str]:
 def warnings(config: dict[str, Any]) -> list[str]:
     """Combinations that train but are seldom meant."""
     provided = provided_by(config)
-    penalties = _forbidding(config, "batch_norm")
+    penalties = _of_single_samples(config)
     lines = []
     if "unbounded" in provided and not (penalties or {"weight_clipping", "spectral_norm"} & provided.keys()):
         lines.append(
             "nothing bounds the critic's slope, and this loss has no minimum without: "
             "add technique=[gradient_penalty], [spectral_norm] or [weight_clipping]"
+        )
+    if "pairwise" in provided and at(config, "model", "pool_size"):
+        lines.append(
+            "this loss compares reals with fakes, and those from the pool are older: consider model.pool_size=0"
         )
     betas = at(config, "optimizer", "discriminator", "betas")
     if "weight_clipping" in provided and isinstance(betas, list) and betas[0]:
@@ -144,6 +160,7 @@ def _choosing(config: dict[str, Any]) -> Iterator[Node]:
     """Components that require and forbid what networks and losses provide."""
     for section in ("loss", "augment"):
         yield from nodes(config.get(section), section)
+    yield from nodes(at(config, "model", "objectives"), "model.objectives")
 
 
 def _missing(config: dict[str, Any]) -> Iterator[Problem]:
@@ -163,6 +180,11 @@ def _forbidden(config: dict[str, Any]) -> Iterator[Problem]:
         for node in _forbidding(config, trait)[:1]:
             cause, remedy = FORBIDDEN.get(trait, ("{node} does not go with {trait}", ""))
             yield Problem(path, cause.format(node=node, trait=trait), remedy.format(path=path))
+
+
+def _of_single_samples(config: dict[str, Any]) -> list[Node]:
+    """Components that act on the critic's slope, by its gradients at single samples."""
+    return [node for node in _choosing(config) if "batch_norm" in node.traits("forbids")]
 
 
 def _forbidding(config: dict[str, Any], trait: str) -> list[Node]:
@@ -187,7 +209,7 @@ def _two_lipschitz_controls(config: dict[str, Any]) -> Iterator[Problem]:
     """Weight clipping beside a penalty, a normaliser or spectral norm."""
     if at(config, "player", "discriminator", "weight_clip") is None:
         return
-    others = [f"{node}" for node in _choosing(config) if "batch_norm" in node.traits("forbids")]
+    others = [f"{node}" for node in _of_single_samples(config)]
     others += [f"{node.path}.spectral" for node in discriminators(config) if node.values.get("spectral") is True]
     if others:
         yield Problem(

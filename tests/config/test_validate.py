@@ -32,6 +32,7 @@ def needed(choice: str) -> list[str]:
         "model=cyclegan": ["dataset=unpaired"],
         "model=nicegan": ["dataset=unpaired"],
         "model=singan": ["dataset=single_image"],
+        "model=pix2pix": ["dataset=paired"],
         "technique=[path_length]": ["model=stylegan2"],
     }.get(choice, [])
 
