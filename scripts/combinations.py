@@ -29,6 +29,7 @@ OWN_DATA = {
     "ebgan_toy": "ring",
     "cyclegan": "unpaired",
     "ganilla": "unpaired",
+    "nicegan": "unpaired",
     "pix2pix": "paired",
     "singan": "single_image",
 }

@@ -182,6 +182,8 @@ class Generator(nn.Module):
         factor = 2**HALVINGS
         if any(side % factor or side < 2 * factor for side in sides):
             raise ValueError(f"NICE-GAN's generator needs sides divisible by 4 and at least 8; got {tuple(sides)}")
+        if light:
+            self.multiple, self.least = factor, 2 * factor  # of the sides of other images that it takes
         wide = factor * width
         positions = 1 if light else sides[0] // factor * (sides[1] // factor)
         self.light = light
