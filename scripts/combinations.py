@@ -31,6 +31,7 @@ OWN_DATA = {
     "ganilla": "unpaired",
     "gaugan": "label_maps",
     "gaugan_style": "label_maps",
+    "nicegan": "unpaired",
     "pix2pix": "paired",
     "singan": "single_image",
 }

@@ -103,6 +103,10 @@ SMALL = {
         *("model.generator.widths=[4,4,4,8]", "model.generator.blocks=[1,1,1,1]", "model.generator.pyramid_width=4"),
         *("model.discriminator.width=4", "model.discriminator.layers=1", "model.pool_size=3"),
     ],
+    "nicegan": [
+        *("model.generator.width=4", "model.generator.blocks=1", "model.discriminator.width=4"),
+        *("model.discriminator.local_halvings=0", "model.discriminator.global_halvings=1"),
+    ],
     "singan": ["model.max_size=40", "model.width=4"],
     "gaugan": GAUGAN,
     "gaugan_style": [
@@ -121,7 +125,8 @@ SMALL = {
         *("model.discriminator.width=4", "model.discriminator.condition_size=8"),
     ],
 }
-TRANSLATORS = ("cyclegan", "ganilla")
+POOLED = ("cyclegan", "ganilla")
+TRANSLATORS = (*POOLED, "nicegan")
 ALONE = (*TRANSLATORS, "singan")  # learn from one image of a kind at a time
 SHAPES = ["dataset=shapes", "dataset.size=16", "dataset.count=32"]
 STAGED = ("singan", "stackgan")
@@ -182,6 +187,7 @@ def game_overrides(two_domains):
             "ebgan_toy": ["dataset=ring", "model=ebgan_toy"],
             "cyclegan": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32"],
             "ganilla": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32", "model=ganilla"],
+            "nicegan": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32", "model=nicegan"],
             "singan": ["dataset=single_image"],
             "gaugan": ["dataset=shapes", "dataset.goes_with=maps", "dataset.count=20", "model=gaugan"],
             "gaugan_style": ["dataset=shapes", "dataset.goes_with=maps", "dataset.count=20", "model=gaugan_style"],
@@ -285,12 +291,21 @@ def test_every_option_composes(group):
         config_of(*chosen, f"{group}={option}", *path)
 
 
-@pytest.mark.parametrize("model", TRANSLATORS)
+@pytest.mark.parametrize("model", POOLED)
 def test_an_average_is_of_both_translators(tmp_path, game_overrides, model):
     state = play(tmp_path, *game_overrides(model), "technique=[ema]", "trainer.steps=4", "optimizer.generator.lr=0.01")
     averaged, last = (load_game(state, None, weights, "cpu") for weights in ("ema", "raw"))
     for name in ("a_to_b", "b_to_a"):
         one, other = (list(getattr(game, name).parameters()) for game in (averaged, last))
+        assert not any(torch.equal(mean, latest) for mean, latest in zip(one, other, strict=True))
+
+
+def test_averaged_decoders_come_with_averaged_encoders(tmp_path, game_overrides):
+    average = ["technique=[ema]", "player.discriminator.ema=${player.generator.ema}"]
+    state = play(tmp_path, *game_overrides("nicegan"), *average, "trainer.steps=3")
+    averaged, last = (load_game(state, None, weights, "cpu") for weights in ("ema", "raw"))
+    for name in ("a_to_b", "discriminator_a.encoder.layers"):
+        one, other = (list(game.get_submodule(name).parameters()) for game in (averaged, last))
         assert not any(torch.equal(mean, latest) for mean, latest in zip(one, other, strict=True))
 
 
@@ -594,12 +609,16 @@ def test_stopped_run_goes_on_where_it_was(tmp_path, game_overrides, number, code
     "model",
     [
         *("mlp", "began", "vaegan"),
-        *(pytest.param(m, marks=pytest.mark.slow) for m in ("bigan", "biggan", "stylegan2", "pix2pix", "gaugan_style")),
+        *(
+            pytest.param(m, marks=pytest.mark.slow)
+            for m in ("bigan", "biggan", "stylegan2", "pix2pix", "gaugan_style", "nicegan")
+        ),
     ],
 )
 def test_two_processes_train_one_folder(tmp_path, game_overrides, model):
     run = tmp_path / "run"
-    process = command(*game_overrides(model), f"run={run}", "trainer.devices=2", "trainer.steps=4")
+    shared = ["trainer.devices=2", *(["trainer.batch_size=2"] if model in ALONE else [])]
+    process = command(*game_overrides(model), *shared, f"run={run}", "trainer.steps=4")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert json.loads((run / "status.json").read_text())["status"] == "finished"
@@ -609,7 +628,7 @@ def test_two_processes_train_one_folder(tmp_path, game_overrides, model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", TRANSLATORS)
+@pytest.mark.parametrize("model", POOLED)
 def test_two_processes_resume_with_pools_of_their_own(tmp_path, game_overrides, model):
     alike = ["trainer.batch_size=2", "trainer.devices=2"]
     for run, stops in (("whole", (6,)), ("parts", (3, 6))):
