@@ -19,8 +19,8 @@ REQUIRED = {
         "Use model=ebgan or model=began.",
     ),
     "conditional": (
-        "{node} needs a model that is given labels",
-        "Use model.conditional=true, or technique=[conditional].",
+        "{node} needs a model that is given labels or texts",
+        "Use model.conditional=true, technique=[conditional], or model=stackgan for texts.",
     ),
     "styles": ("{node} needs a generator with styles", "Use model=stylegan2."),
     "class_logits": (
@@ -47,9 +47,17 @@ FORBIDDEN = {
         "the discriminator judges pairs of a sample and its latent, but {node} is for samples alone",
         "Choose another loss or technique, or a model whose discriminator sees samples.",
     ),
+    "aligned_pairs": (
+        "{node} moves pixels, but the discriminator compares images with their sources pixel by pixel",
+        "Leave it out, or keep only what leaves pixels where they are (noise, colours, cutout).",
+    ),
     "residuals": (
         "fakes are made upon the real images' own coarse parts, but {node} compares each with all reals",
         "Choose another loss, such as wgan_gp or gan_qp.",
+    ),
+    "wrong_pairs": (
+        "{node} compares samples, and a real sample with a wrong condition is the same sample",
+        "Choose another loss, or a model and a loss without wrong pairs.",
     ),
     "spectral_norm": ("{node} and spectral normalisation both bound the critic's slope", "Use {path}=false."),
     "weight_clipping": ("{node} and weight clipping both bound the critic's slope", "Use {path}=null."),
@@ -83,6 +91,7 @@ def check(config: dict[str, Any]) -> list[Problem]:
         *_two_terms_of_one_name(config),
         *_joint_update(config),
         *_one_pass(config),
+        *_averages_of_a_shared_encoder(config),
         *_normal_latents(config),
         *_uneven_batch(config),
         *_one_image(config),
@@ -123,12 +132,16 @@ def resolve_auto(config: dict[str, Any]) -> list[str]:
 def warnings(config: dict[str, Any]) -> list[str]:
     """Combinations that train but are seldom meant."""
     provided = provided_by(config)
-    penalties = _forbidding(config, "batch_norm")
+    penalties = _of_single_samples(config)
     lines = []
     if "unbounded" in provided and not (penalties or {"weight_clipping", "spectral_norm"} & provided.keys()):
         lines.append(
             "nothing bounds the critic's slope, and this loss has no minimum without: "
             "add technique=[gradient_penalty], [spectral_norm] or [weight_clipping]"
+        )
+    if "pairwise" in provided and at(config, "model", "pool_size"):
+        lines.append(
+            "this loss compares reals with fakes, and those from the pool are older: consider model.pool_size=0"
         )
     betas = at(config, "optimizer", "discriminator", "betas")
     if "weight_clipping" in provided and isinstance(betas, list) and betas[0]:
@@ -169,6 +182,11 @@ def _forbidden(config: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(path, cause.format(node=node, trait=trait), remedy.format(path=path))
 
 
+def _of_single_samples(config: dict[str, Any]) -> list[Node]:
+    """Components that act on the critic's slope, by its gradients at single samples."""
+    return [node for node in _choosing(config) if "batch_norm" in node.traits("forbids")]
+
+
 def _forbidding(config: dict[str, Any], trait: str) -> list[Node]:
     """Components that forbid a trait; a batch of one sample has nothing to mix."""
     alone = trait in ("batch_norm", "coupled_samples") and at(config, "trainer", "batch_size") == 1
@@ -191,7 +209,7 @@ def _two_lipschitz_controls(config: dict[str, Any]) -> Iterator[Problem]:
     """Weight clipping beside a penalty, a normaliser or spectral norm."""
     if at(config, "player", "discriminator", "weight_clip") is None:
         return
-    others = [f"{node}" for node in _choosing(config) if "batch_norm" in node.traits("forbids")]
+    others = [f"{node}" for node in _of_single_samples(config)]
     others += [f"{node.path}.spectral" for node in discriminators(config) if node.values.get("spectral") is True]
     if others:
         yield Problem(
@@ -257,6 +275,19 @@ def _one_pass(config: dict[str, Any]) -> Iterator[Problem]:
         if "on_weights" in term.traits("provides"):
             cause = f"{node} reaches the generator through its fakes, and {term} is about its weights"
             yield Problem(term.path, cause, "Leave one of the two techniques out.")
+
+
+def _averages_of_a_shared_encoder(config: dict[str, Any]) -> Iterator[Problem]:
+    """Averaged weights of one player, which were trained on what the other's network encodes."""
+    game = next(nodes(config.get("model"), "model"), None)
+    generator, discriminator = (at(config, "player", player, "ema") for player in ("generator", "discriminator"))
+    if game and "shared_encoder" in game.traits("provides") and generator != discriminator:
+        cause = f"the decoders of {game} need the encoders that they were trained with, which are the discriminators'"
+        yield Problem(
+            "player.generator.ema",
+            f"{cause}: both are averaged alike, or neither",
+            "Use player.generator.ema=null and player.discriminator.ema=null, or give both the same.",
+        )
 
 
 def _normal_latents(config: dict[str, Any]) -> Iterator[Problem]:

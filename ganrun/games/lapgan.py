@@ -1,5 +1,4 @@
-"""LAPGAN (Denton, Chintala, Szlam & Fergus, *Deep Generative Image Models using a Laplacian Pyramid of Adversarial
-Networks*, NeurIPS 2015, arXiv 1506.05751).
+"""LAPGAN (Denton et al., *Deep Generative Image Models using a Laplacian Pyramid of ...*, NeurIPS 2015, 1506.05751).
 
 An image is a small one and, for every doubling, the residual that the doubled one lacks. A plain GAN makes the small
 one, conditional GANs make the residuals.
@@ -251,9 +250,7 @@ class LAPGAN(LatentGame):
     def batches(self, batch: Batch) -> list[Batch]:
         """What every level sees of ``batch``."""
         storeys = pyramid(batch.real, self.sizes)
-        return [
-            Batch((image,) if blurred is None else (image, blurred), batch.condition) for image, blurred in storeys
-        ]
+        return [Batch((image,) if blurred is None else (image, blurred), batch.condition) for image, blurred in storeys]
 
     @torch.no_grad()
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:

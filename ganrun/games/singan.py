@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from typing import cast
+from typing import Annotated, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
 
+from ganrun.core.arguments import NonNegative, PositiveInt
 from ganrun.core.errors import DataError, RunError
 from ganrun.core.types import Batch, Grid, Move, Picture, Terms
 from ganrun.games.base import Game, Stage, Stream
@@ -41,14 +42,16 @@ def scaled(size: Size, height: float, width: float) -> Size:
     return max(1, round(size[0] * height)), max(1, round(size[1] * width))
 
 
-def pyramid_sizes(size: Size, min_size: int, max_size: int, scale_factor: float) -> list[Size]:
-    """Sizes of the scales, coarsest first; each is the next one times r, where r is near ``scale_factor``.
+def pyramid_sizes(size: Size, min_size: int, max_size: int, scale_factor: float, exact_factor: bool) -> list[Size]:
+    """Sizes of the scales, coarsest first; each is the next one times r.
 
     Args:
         size: height and width of the image.
         min_size: shorter side of the coarsest scale in pixels.
         max_size: longest side of the finest scale in pixels; larger images are reduced to it.
         scale_factor: factor aimed at between two scales, in (0, 1).
+        exact_factor: whether r is ``scale_factor`` and the shorter side of the coarsest scale at least ``min_size``;
+            else that side is exactly so long, and r between ``scale_factor`` and 1.
 
     Raises:
         DataError: the shorter side is below ``min_size`` once the longer one is within ``max_size``.
@@ -61,8 +64,9 @@ def pyramid_sizes(size: Size, min_size: int, max_size: int, scale_factor: float)
             f"most model.max_size={max_size}, but SinGAN's coarsest scale needs model.min_size={min_size}. "
             "Use a larger or less elongated image, or raise model.max_size."
         )
-    finest = math.ceil(math.log(min_size / shorter, scale_factor) - 1e-9)
-    r = (min_size / shorter) ** (1 / max(finest, 1))
+    factors = math.log(min_size / shorter, scale_factor)
+    finest = math.floor(factors + 1e-9) if exact_factor else math.ceil(factors - 1e-9)
+    r = scale_factor if exact_factor else (min_size / shorter) ** (1 / max(finest, 1))
     return [scaled(size, cap * r ** (finest - i), cap * r ** (finest - i)) for i in range(finest + 1)]
 
 
@@ -84,6 +88,7 @@ class Scale(Game):
 
     amplitude: Tensor
     below: Tensor
+    index: Tensor
     real: Tensor
     z_star: Tensor
 
@@ -115,6 +120,7 @@ class Scale(Game):
             below = torch.zeros_like(real)
             z_star = torch.randn_like(real[:, :1]).repeat(1, real.shape[1], 1, 1)
             amplitude = real.new_ones(())
+        self.register_buffer("index", torch.tensor(float(len(self.coarser))), persistent=False)  # counted from 0
         self.register_buffer("real", real)
         self.register_buffer("below", below)  # up-sampled reconstruction of the next coarser scale
         self.register_buffer("z_star", z_star)
@@ -151,6 +157,7 @@ class Scale(Game):
         error = mse_loss(self.generator(self.amplitude * self.z_star, self.below), self.real)
         self.statistics.report("scale/reconstruction_mse", error)
         self.statistics.report("scale/noise_amplitude", self.amplitude)
+        self.statistics.report("scale/index", self.index)
         return terms | {"reconstruction": self.reconstruction_weight * error}
 
     def compare(self, fake: Tensor) -> Comparison:
@@ -202,6 +209,7 @@ class SinGAN(Game):
         min_size: shorter side of the coarsest scale in pixels.
         max_size: longest side of the finest scale in pixels.
         scale_factor: size of a scale relative to the next finer one, approximately.
+        exact_factor: whether it holds exactly, and ``min_size`` approximately.
         generator_steps: generator moves per step, after ``objective.critic_steps`` discriminator moves.
         noise_weight: noise amplitude of a scale per RMSE between the image and the coarser reconstruction.
         reconstruction_weight: α of equation 4.
@@ -221,15 +229,16 @@ class SinGAN(Game):
         generator: Callable[..., nn.Module],
         discriminator: Callable[..., nn.Module],
         objective: Objective,
-        width: int,
-        max_width: int,
-        scales_per_width: int,
-        min_size: int,
-        max_size: int,
-        scale_factor: float,
-        generator_steps: int,
-        noise_weight: float,
-        reconstruction_weight: float,
+        width: PositiveInt,
+        max_width: PositiveInt,
+        scales_per_width: PositiveInt,
+        min_size: PositiveInt,
+        max_size: PositiveInt,
+        scale_factor: Annotated[float, "> 0", "< 1"],
+        exact_factor: bool,
+        generator_steps: PositiveInt,
+        noise_weight: NonNegative,
+        reconstruction_weight: NonNegative,
         image: Tensor,
     ) -> None:
         super().__init__()
@@ -239,7 +248,7 @@ class SinGAN(Game):
         self.generator_steps = generator_steps
         self.noise_weight = noise_weight
         self.reconstruction_weight = reconstruction_weight
-        self.sizes = pyramid_sizes((image.shape[2], image.shape[3]), min_size, max_size, scale_factor)
+        self.sizes = pyramid_sizes((image.shape[2], image.shape[3]), min_size, max_size, scale_factor, exact_factor)
         self.widths = [min(width * 2 ** (index // scales_per_width), max_width) for index in range(len(self.sizes))]
         self.register_buffer("image", resize(image, self.sizes[-1]).clamp(-1, 1), persistent=False)
         self.scales = nn.ModuleList()
@@ -249,7 +258,7 @@ class SinGAN(Game):
         for index, (height, width) in enumerate(self.sizes):
             scale = self.next_scale()
             self.scales.append(scale)
-            yield Stage(f"scale {index} ({height}x{width})", scale)
+            yield Stage(f"scale {index}/{len(self.sizes) - 1} ({height}x{width})", scale)
             scale.requires_grad_(False).eval()
 
     def next_scale(self) -> Scale:

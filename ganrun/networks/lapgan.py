@@ -1,5 +1,4 @@
-"""Networks of LAPGAN (Denton, Chintala, Szlam & Fergus, *Deep Generative Image Models using a Laplacian Pyramid of
-Adversarial Networks*, NeurIPS 2015, arXiv 1506.05751, section 4 and its code).
+"""Networks of LAPGAN (Denton et al., NeurIPS 2015, arXiv 1506.05751, section 4 and its code).
 
 The coarsest level has a fully connected pair; finer ones have a generator of residuals and a discriminator of images,
 both of few and large convolutions. None is normalised.
