@@ -17,7 +17,9 @@ from ganrun.core.errors import ConfigError, RunError
 
 def test_sizes_that_cannot_be_halved_are_refused(tmp_path, game_overrides):  # noqa: F811
     overrides = [*game_overrides("lapgan"), "dataset.size=18", "model.levels=3"]
-    with pytest.raises(ConfigError, match=r"model: LAPGAN .* 18 pixels are not divisible by 4.* model.levels=\[5,9,18\]"):
+    with pytest.raises(
+        ConfigError, match=r"model: LAPGAN .* 18 pixels are not divisible by 4.* model.levels=\[5,9,18\]"
+    ):
         launch.train(config_of(*overrides), tmp_path, Origin())
     assert not list(tmp_path.glob("checkpoints/*"))
     with pytest.raises(ConfigError, match=r"model: two convolutions of kernel 5 .* there is one of 8"):
@@ -38,7 +40,8 @@ def test_networks_of_levels_compute_in_bf16_on_demand(tmp_path, game_overrides):
     for level in game.levels:
         for network in (level.generator, level.discriminator):
             assert hasattr(network.forward, "__wrapped__")
-    whole = load_game(state | {"config": state["config"] | {"trainer": state["config"]["trainer"] | {"precision": "fp32"}}}, None, "raw", "cpu")
+    state["config"]["trainer"]["precision"] = "fp32"
+    whole = load_game(state, None, "raw", "cpu")
     z = game.latent(4, game.device)
     assert 0 < (game.decode(z) - whole.decode(z)).abs().max() < 0.05
 

@@ -578,7 +578,12 @@ def test_stopped_run_goes_on_where_it_was(tmp_path, game_overrides, number, code
 
 @pytest.mark.parametrize(
     "model",
-    ["mlp", "began", "vaegan", *(pytest.param(m, marks=pytest.mark.slow) for m in ("bigan", "biggan", "lapgan", "stylegan2"))],
+    [
+        "mlp",
+        "began",
+        "vaegan",
+        *(pytest.param(m, marks=pytest.mark.slow) for m in ("bigan", "biggan", "lapgan", "stylegan2")),
+    ],
 )
 def test_two_processes_train_one_folder(tmp_path, game_overrides, model):
     run = tmp_path / "run"

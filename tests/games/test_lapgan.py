@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ganrun.augment.instance_noise import InstanceNoise
+from ganrun.core.errors import RunError
 from ganrun.core.schedules import constant
 from ganrun.core.types import Batch, Grid, Moment
 from ganrun.games.lapgan import LAPGAN, pyramid, pyramid_sizes, resize, unfolded
@@ -21,6 +22,7 @@ from ganrun.losses.terms.gradient_penalty import GradientPenalty
 from ganrun.losses.terms.lecam import LeCam
 from ganrun.losses.terms.r1 import R1
 from ganrun.losses.wasserstein import Wasserstein
+from ganrun.networks import dcgan
 from ganrun.networks import lapgan as networks
 
 
@@ -114,7 +116,9 @@ def test_a_step_is_one_move_of_all_discriminators_and_one_of_all_generators():
 
 
 def test_every_level_has_its_own_number_of_critic_steps():
-    game = make_game(objectives={"16": objective(Wasserstein(), 3, penalty=GradientPenalty(10, 1, "two", "lines", "sample"))})
+    game = make_game(
+        objectives={"16": objective(Wasserstein(), 3, penalty=GradientPenalty(10, 1, "two", "lines", "sample"))}
+    )
     stream = iter([batch() for _ in range(3)])
     moves = list(game.play(stream))
     assert [list(move) for move in moves] == [["discriminator"]] * 3 + [["generator"]]
@@ -242,9 +246,9 @@ def test_levels_know_the_moment():
     game.begin_step(Moment(7, 0.5))
     assert all(level.moment == Moment(7, 0.5) for level in game.storeys)
     list(game.play(iter([batch()])))
-    with pytest.raises(Exception, match="step 8"):
-        game.statistics.report("broken", torch.tensor(torch.nan))
-        game.storeys[1].statistics.flush()
+    game.storeys[1].statistics.report("broken", torch.tensor(torch.nan))
+    with pytest.raises(RunError, match="broken became nan at step 8"):
+        game.statistics.flush()
 
 
 def test_residuals_are_logged_level_by_level():
@@ -327,6 +331,31 @@ def test_both_levels_learn(play):
     assert min(before) > 0.4
     assert after[0] < 0.3
     assert after[1] < 0.33
+
+
+def test_other_networks_may_take_their_places(assert_partition):
+    """DCGAN's pair at the coarsest level, its discriminator above."""
+    facts = {"spectral": False, "conditional": False, "channels": 3, "classes": 0}
+    common = {"width": 4, "init": "normal", "conditioning": "concat"} | facts
+    minibatch = {"minibatch": "none", "minibatch_kernels": 1, "minibatch_kernel_size": 1, "minibatch_group": 1}
+    discriminator = partial(dcgan.Discriminator, norm="none", bias=True, **minibatch, **common)
+    game = LAPGAN(
+        generator=partial(networks.Generator, width=4, init="default", **facts),
+        discriminator=discriminator,
+        generator_coarsest=partial(dcgan.Generator, latent_size=8, norm="batch", reference_size=1, **common),
+        discriminator_coarsest=discriminator,
+        latent=Uniform,
+        latent_size=8,
+        levels=2,
+        objective=objective(),
+        objectives={},
+        conditional=False,
+        size=16,
+        classes=0,
+    )
+    assert_partition(game)
+    assert len(list(game.play(iter([batch()])))) == 2
+    assert game.eval().sample(2).shape == (2, 3, 16, 16)
 
 
 def test_lsgan_at_one_level_only():
