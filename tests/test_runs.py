@@ -611,7 +611,7 @@ def test_stopped_run_goes_on_where_it_was(tmp_path, game_overrides, number, code
         *("mlp", "began", "vaegan"),
         *(
             pytest.param(m, marks=pytest.mark.slow)
-            for m in ("bigan", "biggan", "stylegan2", "pix2pix", "gaugan_style", "nicegan")
+            for m in ("bigan", "biggan", "lapgan", "stylegan2", "pix2pix", "gaugan_style", "nicegan")
         ),
     ],
 )

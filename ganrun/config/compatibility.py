@@ -294,7 +294,7 @@ def _normal_latents(config: dict[str, Any]) -> Iterator[Problem]:
     if latent is None or latent.target.node.name == "Normal":
         return
     for node in nodes(config.get("model"), "model"):
-        if node.values.get("norm") == "virtual":
+        if node.values.get("norm") == "virtual" and "norm" in (node.target.parameters or ("norm",)):
             cause = f"virtual batch norm has normal reference latents, and those of {latent} are not"
             yield Problem(f"{node.path}.norm", cause, "Use norm=batch, or normal latents.")
         if "normal_latents" in node.traits("requires"):

@@ -263,3 +263,15 @@ def test_pix2pix_needs_sources(composed):
 def test_losses_of_whole_samples_refuse_patches(composed, loss):
     (problem,) = check(composed("model=pix2pix", "dataset=paired", f"loss={loss}"))
     assert "scores patches" in problem.cause
+
+
+@pytest.mark.parametrize("loss", ["loss=c_transform", "+loss@model.objectives.16=c_transform"])
+def test_fakes_upon_real_coarse_images_are_not_compared_with_all_reals(composed, loss):
+    (problem,) = check(composed("model=lapgan", loss))
+    assert problem.path == "model.generator"
+    assert "upon the real images' own coarse parts" in problem.cause
+    assert check(composed("model=lapgan", loss.replace("c_transform", "gan_qp"))) == []
+
+
+def test_networks_without_a_norm_are_not_told_of_virtual_batch_norm(composed):
+    assert check(composed("model=lapgan", "+model.generator.norm=virtual")) == []
