@@ -92,11 +92,30 @@ SMALL = {
         *("model.discriminator.hidden=16", "model.discriminator.code_hidden=8"),
     ],
     "cyclegan": [
-        *("model.a_to_b.width=4", "model.a_to_b.blocks=1", "model.pool_size=3"),
-        *("model.discriminator_a.width=4", "model.discriminator_a.layers=1"),
+        *("model.generator.width=4", "model.generator.blocks=1", "model.pool_size=3"),
+        *("model.discriminator.width=4", "model.discriminator.layers=1"),
+    ],
+    "ganilla": [
+        *("model.generator.widths=[4,4,4,8]", "model.generator.blocks=[1,1,1,1]", "model.generator.pyramid_width=4"),
+        *("model.discriminator.width=4", "model.discriminator.layers=1", "model.pool_size=3"),
     ],
     "singan": ["model.max_size=40", "model.width=4"],
+    "pix2pix": ["model.generator.width=4", "model.discriminator.width=4", "model.discriminator.layers=1"],
+    "lapgan": [
+        *("dataset.size=8", "model.levels=2", "model.latent_size=8", "model.generator_coarsest.widths=[16]"),
+        *("model.discriminator_coarsest.widths=[16]", "model.generator.width=4", "model.discriminator.width=4"),
+        "model.discriminator.kernel=3",
+    ],
+    "stackgan": [
+        *("model.reduction=2", "model.latent.size=8", "model.generator.width=8", "model.generator.condition_size=8"),
+        *("model.refiner.width=8", "model.refiner.condition_size=8", "model.refiner.blocks=1"),
+        *("model.discriminator.width=4", "model.discriminator.condition_size=8"),
+    ],
 }
+TRANSLATORS = ("cyclegan", "ganilla")
+ALONE = (*TRANSLATORS, "singan")  # learn from one image of a kind at a time
+SHAPES = ["dataset=shapes", "dataset.size=16", "dataset.count=32"]
+STAGED = ("singan", "stackgan")
 QUIET = ["evaluation=none", "trainer.picture_samples=4", "trainer.log_every_steps=1", "trainer.device=cpu"]
 
 
@@ -153,9 +172,12 @@ def game_overrides(two_domains):
             "toy": ["dataset=ring"],
             "ebgan_toy": ["dataset=ring", "model=ebgan_toy"],
             "cyclegan": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32"],
+            "ganilla": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32", "model=ganilla"],
             "singan": ["dataset=single_image"],
+            "pix2pix": ["dataset=paired", f"dataset.path={two_domains}", "dataset.size=32"],
+            "stackgan": [*SHAPES, "dataset.goes_with=texts", "model=stackgan"],
         }.get(model, ["dataset=digits", "dataset.subset=64", f"model={model}"])
-        return [*data, *SMALL[model], *QUIET, "trainer.batch_size=" + ("1" if model in ("cyclegan", "singan") else "8")]
+        return [*data, *SMALL[model], *QUIET, "trainer.batch_size=" + ("1" if model in ALONE else "8")]
 
     return overrides
 
@@ -249,12 +271,21 @@ def test_every_option_composes(group):
         config_of(*(["dataset=ring"] if option == "points" else []), f"{group}={option}")
 
 
+@pytest.mark.parametrize("model", TRANSLATORS)
+def test_an_average_is_of_both_translators(tmp_path, game_overrides, model):
+    state = play(tmp_path, *game_overrides(model), "technique=[ema]", "trainer.steps=4", "optimizer.generator.lr=0.01")
+    averaged, last = (load_game(state, None, weights, "cpu") for weights in ("ema", "raw"))
+    for name in ("a_to_b", "b_to_a"):
+        one, other = (list(getattr(game, name).parameters()) for game in (averaged, last))
+        assert not any(torch.equal(mean, latest) for mean, latest in zip(one, other, strict=True))
+
+
 @pytest.mark.parametrize("model", sorted(SMALL))
 def test_every_game_resumes_exactly(tmp_path, game_overrides, model):
-    """Stopped inside the first stage and, where there is one, inside a later one."""
+    """Stopped inside the first stage and, where there is a later one, between the two and inside that."""
     overrides = [*game_overrides(model), "trainer.checkpoint_every_steps=1", "trainer.keep_checkpoints=99"]
     whole = play(tmp_path / "whole", *overrides, "trainer.steps=4")
-    for step in (3, 7) if model == "singan" else (3,):
+    for step in (3, 4, 7) if model in STAGED else (3,):
         parts = tmp_path / f"parts{step}"
         (parts / "checkpoints").mkdir(parents=True)
         name = f"step_{step:08d}.pt"
@@ -391,7 +422,7 @@ def test_every_game_can_be_sampled(tmp_path, game_overrides, model):
         for name, seed in (("one", 1), ("again", 1), ("other", 2))
     )
     assert one == again
-    assert (one != other) == (model != "cyclegan")  # a translator has no latent
+    assert (one != other) == (model not in TRANSLATORS)  # which have no latent
 
 
 def test_single_files_truncation_and_sizes(tmp_path, game_overrides):
@@ -561,6 +592,22 @@ def test_two_processes_train_one_folder(tmp_path, game_overrides, model):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("model", TRANSLATORS)
+def test_two_processes_resume_with_pools_of_their_own(tmp_path, game_overrides, model):
+    alike = ["trainer.batch_size=2", "trainer.devices=2"]
+    for run, stops in (("whole", (6,)), ("parts", (3, 6))):
+        for steps in stops:
+            process = command(*game_overrides(model), *alike, f"run={tmp_path / run}", f"trainer.steps={steps}")
+            output, _ = process.communicate(timeout=120)
+            assert process.returncode == 0, output
+    whole, parts = (read_checkpoint(tmp_path / run / "checkpoints/step_00000006.pt") for run in ("whole", "parts"))
+    assert same(result(parts), result(whole))
+    assert same(parts["buffers"], whole["buffers"])
+    one, other = (buffers["pool_a.images"] for buffers in whole["buffers"])
+    assert not torch.equal(one, other)
+
+
+@pytest.mark.slow
 def test_two_processes_agree_on_the_length_of_paths(tmp_path, game_overrides):
     run = tmp_path / "run"
     technique = ["technique=[path_length]", "loss.generator_terms.path_length.every_steps=1", "trainer.devices=2"]
@@ -662,15 +709,17 @@ def test_every_game_is_diagnosed(tmp_path, game_overrides, model):
 
     play(tmp_path, *game_overrides(model), "trainer.steps=2")
     logged = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
-    domains = ("_a", "_b") if model == "cyclegan" else ("",)
-    groups = DIAGNOSTICS.keys() - ({"equilibrium"} if model == "began" else {})  # whose k moves with the data's energy
+    domains = dict.fromkeys(TRANSLATORS, ("_a", "_b")).get(model, ("_4", "_8") if model == "lapgan" else ("",))
+    groups = DIAGNOSTICS.keys() - (
+        {"equilibrium"} if model in ("began", "stackgan") else {}
+    )  # theirs depends on the data
     for domain in domains:
         assert {f"{group}/{name}{domain}" for group in groups for name in DIAGNOSTICS[group]} <= logged.keys()
         assert 0 <= logged[f"score/accuracy{domain}"] <= 1
     assert any(tag.startswith("bound/") for tag in logged) == (
-        model not in ("began", "ebgan", "ebgan_toy")
-    )  # an energy certifies nothing
-    assert ("diversity/fake_to_real" in logged) == (model not in ("cyclegan", "singan"))  # those play with one image
+        model not in ("began", "ebgan", "ebgan_toy", "stackgan")
+    )  # an energy certifies nothing, nor do fakes and wrong pairs together
+    assert (f"diversity/fake_to_real{domains[-1]}" in logged) == (model not in ALONE)
     events = EventAccumulator(str(tmp_path))
     events.Reload()
     histograms = {f"distribution/{name}{domain}" for name in ("real", "fake") for domain in domains}

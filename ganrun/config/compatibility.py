@@ -19,8 +19,8 @@ REQUIRED = {
         "Use model=ebgan or model=began.",
     ),
     "conditional": (
-        "{node} needs a model that is given labels",
-        "Use model.conditional=true, or technique=[conditional].",
+        "{node} needs a model that is given labels or texts",
+        "Use model.conditional=true, technique=[conditional], or model=stackgan for texts.",
     ),
     "styles": ("{node} needs a generator with styles", "Use model=stylegan2."),
     "class_logits": (
@@ -46,6 +46,18 @@ FORBIDDEN = {
     "pairs": (
         "the discriminator judges pairs of a sample and its latent, but {node} is for samples alone",
         "Choose another loss or technique, or a model whose discriminator sees samples.",
+    ),
+    "aligned_pairs": (
+        "{node} moves pixels, but the discriminator compares images with their sources pixel by pixel",
+        "Leave it out, or keep only what leaves pixels where they are (noise, colours, cutout).",
+    ),
+    "residuals": (
+        "fakes are made upon the real images' own coarse parts, but {node} compares each with all reals",
+        "Choose another loss, such as wgan_gp or gan_qp.",
+    ),
+    "wrong_pairs": (
+        "{node} compares samples, and a real sample with a wrong condition is the same sample",
+        "Choose another loss, or a model and a loss without wrong pairs.",
     ),
     "spectral_norm": ("{node} and spectral normalisation both bound the critic's slope", "Use {path}=false."),
     "weight_clipping": ("{node} and weight clipping both bound the critic's slope", "Use {path}=null."),
@@ -80,6 +92,7 @@ def check(config: dict[str, Any]) -> list[Problem]:
         *_two_terms_of_one_name(config),
         *_joint_update(config),
         *_one_pass(config),
+        *_averages_of_a_shared_encoder(config),
         *_normal_latents(config),
         *_uneven_batch(config),
         *_one_image(config),
@@ -127,6 +140,10 @@ def warnings(config: dict[str, Any]) -> list[str]:
             "nothing bounds the critic's slope, and this loss has no minimum without: "
             "add technique=[gradient_penalty], [spectral_norm] or [weight_clipping]"
         )
+    if "pairwise" in provided and at(config, "model", "pool_size"):
+        lines.append(
+            "this loss compares reals with fakes, and those from the pool are older: consider model.pool_size=0"
+        )
     betas = at(config, "optimizer", "discriminator", "betas")
     if "weight_clipping" in provided and isinstance(betas, list) and betas[0]:
         lines.append("weight clipping with momentum is known to be unstable: optimizer=rmsprop, or betas=[0.0,0.9]")
@@ -144,6 +161,7 @@ def _choosing(config: dict[str, Any]) -> Iterator[Node]:
     """Components that require and forbid what networks and losses provide."""
     for section in ("loss", "augment"):
         yield from nodes(config.get(section), section)
+    yield from nodes(at(config, "model", "objectives"), "model.objectives")
 
 
 def _missing(config: dict[str, Any]) -> Iterator[Problem]:
@@ -258,6 +276,19 @@ def _one_pass(config: dict[str, Any]) -> Iterator[Problem]:
         if "on_weights" in term.traits("provides"):
             cause = f"{node} reaches the generator through its fakes, and {term} is about its weights"
             yield Problem(term.path, cause, "Leave one of the two techniques out.")
+
+
+def _averages_of_a_shared_encoder(config: dict[str, Any]) -> Iterator[Problem]:
+    """Averaged weights of one player, which were trained on what the other's network encodes."""
+    game = next(nodes(config.get("model"), "model"), None)
+    generator, discriminator = (at(config, "player", player, "ema") for player in ("generator", "discriminator"))
+    if game and "shared_encoder" in game.traits("provides") and generator != discriminator:
+        cause = f"the decoders of {game} need the encoders that they were trained with, which are the discriminators'"
+        yield Problem(
+            "player.generator.ema",
+            f"{cause}: both are averaged alike, or neither",
+            "Use player.generator.ema=null and player.discriminator.ema=null, or give both the same.",
+        )
 
 
 def _normal_latents(config: dict[str, Any]) -> Iterator[Problem]:

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganrun.config.exported import DESCRIPTION, WEIGHTS, describe, rebuild
+from ganrun.config.exported import WEIGHTS, describe, rebuild
+from ganrun.config.runs import DESCRIPTION
 from ganrun.config.trained import Trained, load_run
 from ganrun.core.errors import RunError
 from ganrun.core.files import write_atomically, write_text

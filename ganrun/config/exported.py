@@ -9,6 +9,7 @@ from typing import Any
 
 from ganrun import __version__
 from ganrun.config.build import build, data_context
+from ganrun.config.runs import DESCRIPTION
 from ganrun.core.errors import RunError
 from ganrun.core.facts import Facts
 from ganrun.engine import precision
@@ -18,7 +19,7 @@ from ganrun.games.base import Game
 from ganrun.games.cyclegan import CycleGAN
 
 FORMAT = 1
-DESCRIPTION, WEIGHTS = "generator.json", "generator.safetensors"
+WEIGHTS = "generator.safetensors"
 
 
 def describe(game: Game, config: dict[str, Any], facts: Facts) -> dict[str, Any]:
@@ -76,11 +77,6 @@ def facts_of(description: dict[str, Any]) -> Facts:
         key: tuple(value) if isinstance(value, list) else value for key, value in description["facts"].items()
     }
     return Facts(**facts)
-
-
-def is_exported(path: Path) -> bool:
-    """Whether ``path`` may be meant as an exported generator, not as a run folder."""
-    return path.is_file() or (path / DESCRIPTION).is_file()
 
 
 def load_exported(path: Path, device: str) -> tuple[Game, dict[str, Any]]:

@@ -42,6 +42,15 @@ def pyramid_of(trained: Trained, settings: dict[str, Any]) -> SinGAN | None:
     return trained.game
 
 
+def named(settings: dict[str, Any]) -> dict[str, Any]:
+    """What of the options belongs into a file's name: files by their own."""
+    given = {key: settings[key] and Path(settings[key]).stem for key in ("inject", "mask")}
+    given["quantise"] = settings["quantise"]
+    for option, details in (("mask", ("dilate", "blur")), ("animate", ("frames", "pull", "inertia"))):
+        given |= {key: settings[key] for key in details if settings[option]}
+    return given
+
+
 def picture_of(trained: Trained, game: SinGAN, settings: dict[str, Any]) -> Grid:
     """What was asked for, beside what it was made of."""
     return enlargements(trained, game, settings) if settings["upscale"] else injections(trained, game, settings)

@@ -83,6 +83,7 @@ class SampleConfig:
         seed: of the latents.
         truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
         condition: class of all samples; ``None``: one class per row.
+        text: one or several, of each of which ``count`` samples are drawn; ``None``: captions of the data.
         files: one grid, or a file per sample.
         numbered: whether every image of a grid has its number below it.
         arithmetic: a sum of numbered samples' latents, whose picture is drawn instead.
@@ -110,6 +111,7 @@ class SampleConfig:
     seed: NonNegativeInt
     truncation: Positive | None
     condition: NonNegativeInt | None
+    text: str | list[str] | None
     files: Literal["grid", "single"]
     numbered: bool
     arithmetic: str | None
@@ -216,6 +218,37 @@ class ReconstructConfig:
 
 
 @dataclass
+class TranslateConfig:
+    """What ``ganrun translate`` turns into what.
+
+    Args:
+        run: folder of a trained run, or of exported translators.
+        input: directory, ZIP archive or image; label maps where the run takes these.
+        output: folder to write into.
+        direction: of the translation; ``None``: the first that the run knows.
+        size: images keep their size, or are brought to that of the training images.
+        half: use only this half of side-by-side pairs.
+        side_by_side: whether every file has the input left of the output.
+        step: checkpoint: the newest, the best or the one of a step.
+        weights: moving averages or the weights trained last.
+        seed: of what is random in translations.
+        device: where it is done.
+    """
+
+    run: str
+    input: str
+    output: str
+    direction: str | None
+    size: Literal["keep", "training"]
+    half: Literal["left", "right"] | None
+    side_by_side: bool
+    step: Literal["last", "best"] | NonNegativeInt
+    weights: Literal["ema", "raw"]
+    seed: NonNegativeInt
+    device: Literal["auto", "cpu", "cuda"]
+
+
+@dataclass
 class InterpolateConfig:
     """What ``ganrun interpolate`` draws.
 
@@ -224,6 +257,8 @@ class InterpolateConfig:
         rows: ways, each between two latents.
         columns: samples on a way, its ends included.
         path: straight line, arc, or what suits the latents.
+        from_text: where ways begin that lead from text to text, each with a latent of its own.
+        to_text: where they end.
         step: checkpoint: the newest, the best or the one of a step.
         weights: moving averages or the weights trained last.
         truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
@@ -235,6 +270,8 @@ class InterpolateConfig:
     rows: PositiveInt
     columns: Annotated[int, ">= 2"]
     path: Literal["linear", "spherical", "auto"]
+    from_text: str | None
+    to_text: str | None
     step: Literal["last", "best"] | NonNegativeInt
     weights: Literal["ema", "raw"]
     truncation: Positive | None

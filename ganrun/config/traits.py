@@ -28,11 +28,19 @@ class Node(NamedTuple):
 
     def traits(self, kind: str) -> tuple[str, ...]:
         """What the component requires, forbids or provides."""
-        return self.target.trait(kind) or ()
+        found = self.target.trait(kind) or ()
+        chosen = (name for key in ("policy", "transforms") for name in self.values.get(key) or ())
+        return (*found, "aligned_pairs") if kind == "forbids" and not MOVING.isdisjoint(chosen) else found
 
     def __str__(self) -> str:
         return f"{self.path} ({self.target.node.name})"
 
+
+MOVING = {
+    *("translation", "x_flip", "rotation_90", "integer_translation", "scale", "rotation", "anisotropic_scale"),
+    "fractional_translation",
+}
+"""Transforms of augmentations that move pixels, and so forbid ``aligned_pairs``."""
 
 DATA = {
     "images": "images",

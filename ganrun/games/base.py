@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +47,18 @@ class Arrangement:
     condition: Tensor | None
     columns: int
     rows: tuple[str, ...] = ()
+
+
+class Sides(NamedTuple):
+    """Heights and widths that networks take.
+
+    Args:
+        multiple: they are divisible by this.
+        least: and not smaller.
+    """
+
+    multiple: int
+    least: int
 
 
 def beneath(samples: Tensor, reconstructed: Tensor, columns: int) -> Picture:
@@ -120,6 +133,17 @@ class Game(nn.Module):
         With torch's current generator, where translations are random.
         """
         raise NotImplementedError
+
+    def sides(self) -> Sides | None:
+        """Sides of images, or label maps, that can be turned into others; ``None``: only those of the data.
+
+        They are what all networks of the generator say by attributes ``multiple`` and ``least``.
+        """
+        networks: list[Any] = self.players()["generator"]
+        found = [Sides(network.multiple, network.least) for network in networks if hasattr(network, "multiple")]
+        if not found or len(found) < len(networks):
+            return None
+        return Sides(math.lcm(*(each.multiple for each in found)), max(each.least for each in found))
 
     def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
         """Pictures worth looking at, by name.

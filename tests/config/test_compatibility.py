@@ -88,6 +88,30 @@ def test_translation_needs_two_domains_and_singan_one_picture(composed):
     assert any("needs a single image" in problem.cause for problem in problems)
 
 
+@pytest.mark.parametrize(
+    ("model", "data"), [("cyclegan", "unpaired"), ("ganilla", "unpaired"), ("singan", "single_image")]
+)
+@pytest.mark.parametrize("loss", ["gan_qp", "c_transform", "gngan", "grangan"])
+def test_one_score_per_sample_is_not_what_patches_give(composed, model, data, loss):
+    (problem,) = check(composed(f"model={model}", f"dataset={data}", f"loss={loss}"))
+    assert problem.path == "model.discriminator"
+    assert "scores patches" in problem.cause
+
+
+def test_fakes_from_a_pool_are_older_than_their_reals(composed):
+    pooled = ["model=cyclegan", "dataset=unpaired", "loss=rpgan"]
+    assert any("model.pool_size=0" in line for line in warnings(composed(*pooled)))
+    assert warnings(composed(*pooled, "model.pool_size=0")) == []
+    assert warnings(composed("model=cyclegan", "dataset=unpaired", "loss=nonsaturating")) == []
+
+
+@pytest.mark.parametrize("model", ["cyclegan", "ganilla"])
+def test_a_technique_is_of_both_discriminators(composed, model):
+    config = composed(f"model={model}", "dataset=unpaired", "technique=[spectral_norm]")
+    assert check(config) == []
+    assert all(config["model"][f"discriminator_{domain}"]["spectral"] is True for domain in "ab")
+
+
 def test_one_lipschitz_control_is_enough(composed):
     (problem,) = check(composed("loss=wgan", "model.discriminator.spectral=true"))
     assert problem.path == "player.discriminator.weight_clip"
@@ -173,3 +197,34 @@ def test_biggan_needs_labels_unless_told_otherwise(composed):
     assert problem.path == "model.conditional"
     assert problem.remedy == "Set model.conditional=false or choose labelled data."
     assert check_facts(composed(*pictures, "model.conditional=false"), facts) == []
+
+
+@pytest.mark.parametrize(
+    ("technique", "changes", "mover"),
+    [
+        ("diffaugment", [], "DiffAugment"),
+        ("ada", [], "AdaptiveAugment"),
+        ("consistency_regularisation", [], "FlipShift"),
+        ("diffaugment", ["augment.diffaugment.policy=[color,cutout]"], None),
+        ("ada", ["augment.ada.transforms=[brightness,hue]"], None),
+        ("instance_noise", [], None),
+    ],
+)
+def test_images_beside_their_sources_stay_where_they_are(composed, technique, changes, mover):
+    config = composed("model=pix2pix", "dataset=paired", f"technique=[{technique}]", *changes)
+    problems = check(config)
+    assert paths(problems) == (["model.discriminator"] if mover else [])
+    assert all(f"{mover}) moves pixels" in problem.cause for problem in problems)
+
+
+def test_pix2pix_needs_sources(composed):
+    problems = check(composed("model=pix2pix", "dataset=digits"))
+    assert {problem.path for problem in problems} == {"model", "model.discriminator"}
+    assert "a source image or a label map for every image" in problems[0].cause
+    assert "dataset=paired" in problems[0].remedy
+
+
+@pytest.mark.parametrize("loss", ["gan_qp", "c_transform", "gngan", "grangan"])
+def test_losses_of_whole_samples_refuse_patches(composed, loss):
+    (problem,) = check(composed("model=pix2pix", "dataset=paired", f"loss={loss}"))
+    assert "scores patches" in problem.cause

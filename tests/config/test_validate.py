@@ -31,6 +31,7 @@ def needed(choice: str) -> list[str]:
         "model=toy": ["dataset=ring"],
         "model=cyclegan": ["dataset=unpaired"],
         "model=singan": ["dataset=single_image"],
+        "model=pix2pix": ["dataset=paired"],
         "technique=[path_length]": ["model=stylegan2"],
     }.get(choice, [])
 

@@ -41,7 +41,7 @@ def test_value_at_fixed_outputs(weight, value, wrong):
     """Samples 0 to 2 are real, 3 to 5 generated; two classes would do for no wrong label but the other one."""
     labels = torch.tensor([0, 1, 2])
     loss = MatchingAware(PLAIN, weight, weight, wrong)
-    loss.wrong_labels = lambda labels: (torch.tensor([1, 2, 0]), torch.ones(3))
+    loss.wrong_conditions = lambda labels: (torch.tensor([1, 2, 0]), torch.ones(3))
     table = torch.full((3, 6), math.nan)
     table[labels, [0, 1, 2]] = torch.tensor([1.2, -0.4, 0.3])
     table[labels, [3, 4, 5]] = torch.tensor([-0.7, 0.5, 2.0])
@@ -67,7 +67,7 @@ def test_optimal_discriminator_of_two_classes(weight, fakes, value, same, other)
     matching = round(10 * fakes)
     fake = [0] * matching + [1] * (10 - matching) + [1] * matching + [0] * (10 - matching)
     loss = MatchingAware(PLAIN, weight, weight, "independent")
-    loss.wrong_labels = lambda labels: (torch.tensor([0, 1] * 10), torch.ones(20))
+    loss.wrong_conditions = lambda labels: (torch.tensor([0, 1] * 10), torch.ones(20))
     comparison = Comparison(
         Matched([[0.0, 0.0], [0.0, 0.0]]), torch.tensor(real)[:, None], torch.tensor(fake)[:, None], labels
     )
@@ -91,7 +91,7 @@ def test_strict_labels_are_wrong_and_spread_over_the_others():
     torch.manual_seed(0)
     loss = MatchingAware(PLAIN, 0.5, 0.5, "strict")
     labels = torch.tensor([0, 1, 2, 2]).repeat(500)
-    wrong, weights = loss.wrong_labels(labels)
+    wrong, weights = loss.wrong_conditions(labels)
     assert (wrong != labels).all()
     assert torch.equal(weights, torch.ones(2000))
     chosen = torch.bincount(wrong[labels == 0], minlength=3)
@@ -108,7 +108,7 @@ def test_a_label_without_alternative_has_no_weight():
 
 def test_independent_labels_are_those_of_the_neighbours():
     labels = torch.tensor([3, 1, 4, 1])
-    wrong, weights = MatchingAware(PLAIN, 0.5, 0.5, "independent").wrong_labels(labels)
+    wrong, weights = MatchingAware(PLAIN, 0.5, 0.5, "independent").wrong_conditions(labels)
     assert wrong.tolist() == [1, 3, 1, 4]
     assert weights.tolist() == [1, 1, 1, 1]
 
@@ -129,7 +129,7 @@ def test_score_maps_are_weighted_by_sample():
             return DiscriminatorOutput(scores=(condition.view(-1, 1, 1, 1).expand(-1, 1, 2, 2).float(),))
 
     loss = MatchingAware(Hinge(), 1.0, 1.0, "strict")
-    loss.wrong_labels = lambda labels: (torch.tensor([5, 7]), torch.tensor([0.0, 2.0]))
+    loss.wrong_conditions = lambda labels: (torch.tensor([5, 7]), torch.tensor([0.0, 2.0]))
     comparison = Comparison(Patches(), torch.zeros(2, 1), torch.zeros(2, 1), torch.tensor([0, 1]))
     assert loss.discriminator_terms(comparison)["wrong"].item() == 8
 
