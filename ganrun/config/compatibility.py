@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ganrun.config.traits import DATA, Node, at, discriminators, nodes, provided_by
+from ganrun.config.traits import DATA, Node, at, discriminators, is_alone, nodes, provided_by
 from ganrun.config.words import listing
 from ganrun.core.errors import Problem
 from ganrun.core.facts import Facts
@@ -190,7 +190,7 @@ def _of_single_samples(config: dict[str, Any]) -> list[Node]:
 
 def _forbidding(config: dict[str, Any], trait: str) -> list[Node]:
     """Components that forbid a trait; a batch of one sample has nothing to mix."""
-    alone = trait in ("batch_norm", "coupled_samples") and at(config, "trainer", "batch_size") == 1
+    alone = trait in ("batch_norm", "coupled_samples") and is_alone(config)
     return [] if alone else [node for node in _choosing(config) if trait in node.traits("forbids")]
 
 
@@ -376,9 +376,12 @@ def _uneven_batch(config: dict[str, Any]) -> Iterator[Problem]:
 def _one_image(config: dict[str, Any]) -> Iterator[Problem]:
     """More than one sample at a time for a game of a single image."""
     game = next(nodes(config.get("model"), "model"), None)
-    if game and "single_image" in game.traits("requires") and at(config, "trainer", "batch_size") not in (None, 1):
+    if not game or "single_image" not in game.traits("requires") or at(config, "trainer", "batch_size") is None:
+        return
+    if not is_alone(config):
         cause = f"{game.target.path} learns from exactly one image"
-        yield Problem("trainer.batch_size", cause, "Use trainer.batch_size=1.")
+        remedy = "Use trainer.batch_size=1, or with several processes one for each."
+        yield Problem("trainer.batch_size", cause, remedy)
 
 
 def _standing_statistics(config: dict[str, Any]) -> Iterator[Problem]:

@@ -34,7 +34,7 @@ def pyramid_of(trained: Trained, settings: dict[str, Any]) -> SinGAN | None:
     if not asked:
         return None
     if not isinstance(trained.game, SinGAN):
-        raise RunError(f"{asked[0]} is for SinGAN, and this run is a {type(trained.game).__name__}. Leave it out.")
+        raise RunError(f"{asked[0]} is for SinGAN, and this run is one of {type(trained.game).__name__}. Leave it out.")
     if not settings["inject"] and (idle := [option for option in ("mask", "quantise") if settings[option]]):
         raise RunError(f"{idle[0]} is about an injected picture. Give inject=PICTURE too.")
     if sum(bool(settings[option]) for option in ("inject", "upscale", "animate", "arithmetic")) > 1:
@@ -56,7 +56,7 @@ def picture_of(trained: Trained, game: SinGAN, settings: dict[str, Any]) -> Grid
     return enlargements(trained, game, settings) if settings["upscale"] else injections(trained, game, settings)
 
 
-def injected(game: Game, settings: dict[str, Any]) -> dict[str, Tensor]:
+def injected(game: Game, settings: dict[str, Any]) -> dict[str, Any]:
     """The options ``inject`` and ``mask`` of :meth:`SinGAN.sample`, where they were given.
 
     Raises:
@@ -127,7 +127,9 @@ def animation(trained: Trained, game: SinGAN, settings: dict[str, Any], where: P
     """
     check_format(where)
     if settings["height"] is not None or settings["width"] is not None:
-        raise RunError("animate walks around the noise of the picture itself, whose size it has. Leave height and width.")
+        raise RunError(
+            "animate walks around the noise of the picture itself, whose size it has. Leave height and width."
+        )
     with fixed_seed("sample", settings["seed"]):
         clip = game.animate(
             settings["frames"], settings["start_scale"] or 0, settings["pull"], settings["inertia"]

@@ -207,7 +207,7 @@ def draw(
     return images
 
 
-def walk(origin: Tensor, noise: Callable[[Tensor], Tensor], pull: float, inertia: float) -> Iterator[Tensor]:
+def wander(origin: Tensor, noise: Callable[[Tensor], Tensor], pull: float, inertia: float) -> Iterator[Tensor]:
     """A random walk around ``z* = origin``, from there on, without end (the paper's supplement).
 
     ``z_{t+1} = α z* + (1 - α) (z_t + β (z_t - z_{t-1}) + (1 - β) u_t)`` with ``u_t ~ N(0, I)``.
@@ -347,7 +347,9 @@ class SinGAN(Game):
                 raise RunError("upscale enlarges the image as it is. Leave the other options of SinGAN out.")
             return self.enlarge(count, upscale)
         if mask is not None and (inject is None or (height, width) != (1, 1)):
-            raise RunError("mask keeps the rest of the image around an injected one. Give inject, and no height or width.")
+            raise RunError(
+                "mask keeps the rest of the image around an injected one. Give inject, and no height or width."
+            )
         if inject is None:
             return draw(self.trained, count, height, width, start_scale).clamp(-1, 1)
         if start_scale == 0:
@@ -384,7 +386,7 @@ class SinGAN(Game):
 
     @torch.no_grad()
     def enlarge(self, count: int, upscale: float) -> Tensor:
-        """Super-resolution: ``x_i = G(amplitude · z, up(x_{i-1}))`` k times from the image on, by ``upscale^(1/k)`` each.
+        """Super-resolution: ``x_i = G(amplitude · z, up(x_{i-1}))``, k times from the image on, by ``upscale^(1/k)``.
 
         The generator is that of the finest scale. Made for pyramids whose factor is ``upscale^(-1/k)``.
 
@@ -411,15 +413,15 @@ class SinGAN(Game):
         Args:
             frames: how many.
             start_scale: first scale whose noise walks; the scales below stay as in the reconstruction.
-            pull: α of :func:`walk`.
-            inertia: β of :func:`walk`.
+            pull: α of :func:`wander`.
+            inertia: β of :func:`wander`.
 
         Raises:
             RunError: there is no such scale.
         """
         self._check_scale(start_scale)
         moving = self.trained[start_scale:]
-        walks = [walk(scale.z_star, scale.noise, pull, inertia) for scale in moving]
+        walks = [wander(scale.z_star, scale.noise, pull, inertia) for scale in moving]
         clip = []
         for _ in range(frames):
             image = moving[0].below

@@ -56,7 +56,9 @@ class SingleImageFID(Metric):
             features = extractor.local(image[None])[0].flatten(1).T
             if len(features) <= features.shape[1]:
                 positions, size = len(features), f"{image.shape[2]}x{image.shape[1]}"
-                raise Unavailable(f"{positions} positions of {size} pixels are too few for {features.shape[1]} features")
+                raise Unavailable(
+                    f"{positions} positions of {size} pixels are too few for {features.shape[1]} features"
+                )
             return mean_and_covariance(moments([features]))
 
         real = over_positions(real_image(samples))
@@ -66,7 +68,8 @@ class SingleImageFID(Metric):
 class Diversity(Metric):
     """Deviation of a pixel's intensity over the samples, in deviations of the intensity within the image (section 3).
 
-    Mean over pixels; 0 for one sample again and again. The paper has 0.5 from the coarsest scale on, 0.35 from the next.
+    Mean over pixels; 0 for one sample again and again. The paper has 0.5 from the coarsest scale on, 0.35 from the
+    next.
     """
 
     requires = ("single_image",)

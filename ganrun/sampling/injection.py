@@ -1,4 +1,4 @@
-"""Pictures that enter a pyramid of generators between two scales (Rott Shaham et al., *SinGAN*, ICCV 2019, section 4)."""
+"""Pictures that enter a pyramid of generators between two scales (Rott Shaham et al., *SinGAN*, ICCV 2019)."""
 
 from __future__ import annotations
 
@@ -80,4 +80,3 @@ def repaint(painting: Tensor, picture: Tensor, colours: int, seed: int) -> Tenso
     nearest = KMeans(colours, init=centres, n_init=1).fit_predict(flat[0])
     repainted = torch.from_numpy(centres[nearest]).to(painting)
     return repainted.T.reshape(painting.shape)
-

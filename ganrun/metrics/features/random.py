@@ -13,7 +13,6 @@ from ganrun.core.types import Dataset
 from ganrun.metrics.base import Features
 from ganrun.metrics.features.classifier import Network
 
-
 LAYERS_PER_CONVOLUTION = 3  # itself, batch norm at rest, rectifier
 
 
