@@ -644,6 +644,25 @@ def test_two_processes_resume_with_pools_of_their_own(tmp_path, game_overrides, 
 
 
 @pytest.mark.slow
+def test_two_processes_resume_between_scales_and_inside_them(tmp_path, game_overrides):
+    """Each draws noise of its own, and has its own running averages in the scale that is being trained."""
+    alike = [*game_overrides("singan"), "trainer.batch_size=2", "trainer.devices=2", "trainer.steps=4"]
+    kept = ["trainer.checkpoint_every_steps=1", "trainer.keep_checkpoints=99"]
+    for step in (None, 4, 7):
+        run = tmp_path / str(step)
+        if step is not None:
+            (run / "checkpoints").mkdir(parents=True)
+            shutil.copy(tmp_path / f"None/checkpoints/step_{step:08d}.pt", run / "checkpoints")
+        process = command(*alike, *kept, f"run={run}")
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+    whole, *parts = (read_checkpoint(tmp_path / str(step) / "checkpoints/step_00000008.pt") for step in (None, 4, 7))
+    for part in parts:
+        assert same(result(part), result(whole))
+        assert same(part["buffers"], whole["buffers"])
+
+
+@pytest.mark.slow
 def test_two_processes_agree_on_the_length_of_paths(tmp_path, game_overrides):
     run = tmp_path / "run"
     technique = ["technique=[path_length]", "loss.generator_terms.path_length.every_steps=1", "trainer.devices=2"]
