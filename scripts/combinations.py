@@ -34,6 +34,7 @@ OWN_DATA = {
     "nicegan": "unpaired",
     "pix2pix": "paired",
     "singan": "single_image",
+    "stackgan": "captioned",
 }
 """Models that bring data of their own kind; all others get labelled images."""
 

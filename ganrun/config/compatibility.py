@@ -344,7 +344,7 @@ def _remedy(path: str, trait: str) -> str:
     if trait == "label_maps":
         return "Choose dataset=label_maps."
     if trait == "captions":
-        return "Choose dataset=captioned."
+        return "Choose dataset=captioned, or dataset=shapes dataset.goes_with=texts."
     others = {
         "evaluation": "Choose another evaluation (evaluation=points, evaluation=none) or another dataset.",
         "model": "Choose another model (model=toy for 2-D points) or another dataset.",

@@ -53,7 +53,7 @@ class GauGAN(Game):
     requires = ("images", "aligned")
     provides = ("answers",)
     directions: tuple[str, ...] = ("source_to_target",)
-    alone = ("generator", "encoder", "latent")
+    alone: tuple[str, ...] = ("generator", "encoder", "latent")
 
     def __init__(
         self,

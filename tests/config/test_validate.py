@@ -37,6 +37,7 @@ def needed(choice: str) -> list[str]:
         "model=pix2pix": ["dataset=paired"],
         "model=gaugan": ["dataset=label_maps"],
         "model=gaugan_style": ["dataset=label_maps"],
+        "model=stackgan": ["dataset=captioned"],
         "technique=[path_length]": ["model=stylegan2"],
     }.get(choice, [])
 
