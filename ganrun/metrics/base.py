@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ganrun import __version__
 from ganrun.core.types import Dataset, LatentSpace
-from ganrun.data.domain import Domain
+from ganrun.data.one_domain import OneDomain
 from ganrun.metrics.cache import remember
 from ganrun.metrics.protocol import Stamp
 
@@ -444,7 +444,7 @@ class Evaluation:
             return None
 
     def _domain(self, number: int) -> Dataset:
-        return self.dataset if self.dataset.facts.domains == 1 else Domain(self.dataset, number)
+        return self.dataset if self.dataset.facts.domains == 1 else OneDomain(self.dataset, number)
 
     def _sample_count(self, supply: Supply) -> int:
         return self.samples if supply.available is None else min(self.samples, supply.available)
