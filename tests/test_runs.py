@@ -285,7 +285,7 @@ def test_the_small_stylegan2_learns(tmp_path):
 
 @pytest.mark.parametrize("group", ["dataset", "dataset/encoder", "evaluation", "debug", "trainer"])
 def test_every_option_composes(group):
-    data = {"points": "ring", "translation": "unpaired", "pairs": "paired"}
+    data = {"points": "ring", "translation": "unpaired", "pairs": "paired", "single_image": "single_image"}
     for option in options(group):
         path = ["dataset.encoder.path=x"] if option == "from_file" else []
         chosen = [f"dataset={data.get(option, 'shapes')}"] if group in ("dataset/encoder", "evaluation") else []
