@@ -14,6 +14,7 @@ from test_runs import SMALL, game_overrides, play, settings, two_domains  # noqa
 import ganrun
 from ganrun.cli import _quote_text
 from ganrun.config.interpolate import interpolate
+from ganrun.config.neighbours import neighbours
 from ganrun.config.paths import conf_folder
 from ganrun.config.sample import sample
 from ganrun.core.errors import RunError
@@ -96,6 +97,16 @@ def test_a_class_beside_a_text_is_refused(run):
         sample(settings(run, text="a red circle", condition=1))
     with pytest.raises(RunError, match=r"needs texts\. Give it some, strings, or a tensor"):
         ganrun.load(run).sample(2)
+
+
+def test_neighbours_have_the_captions_that_were_drawn(run, tmp_path):
+    values = OmegaConf.to_container(OmegaConf.load(conf_folder() / "neighbours.yaml"))
+    del values["hydra"], values["defaults"]
+    data = ganrun.load(run).config["dataset"]
+    changes = {"run": str(run), "count": 3, "neighbours": 2, "space": "pixels", "dataset": data, "evaluation": None}
+    with Image.open(neighbours(values | changes | {"output": str(tmp_path / "near.png")})) as picture:
+        cell = 16 * round(700 / (4 * 16)) + 2
+        assert picture.size == (4 * cell + 2, 3 * (cell + 18) + 2)
 
 
 def way(run: Path, **changes) -> Path:
