@@ -29,6 +29,8 @@ OWN_DATA = {
     "ebgan_toy": "ring",
     "cyclegan": "unpaired",
     "ganilla": "unpaired",
+    "gaugan": "label_maps",
+    "gaugan_style": "label_maps",
     "nicegan": "unpaired",
     "pix2pix": "paired",
     "singan": "single_image",

@@ -40,6 +40,10 @@ BIGGAN = [
     *("+model.generator.multipliers.8=[2,2]", "+model.generator.attention.8=[8]"),
     *("+model.discriminator.multipliers.8=[2,2]", "+model.discriminator.attention.8=[4]"),
 ]
+GAUGAN = [
+    *("model.generator.width=4", "model.generator.stages=[2,1]", "model.generator.hidden=4"),
+    *("model.discriminator.width=4", "model.discriminator.layers=1"),
+]
 SMALL = {
     "dcgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "dcgan_small": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
@@ -104,6 +108,11 @@ SMALL = {
         *("model.discriminator.local_halvings=0", "model.discriminator.global_halvings=1"),
     ],
     "singan": ["model.max_size=40", "model.width=4"],
+    "gaugan": GAUGAN,
+    "gaugan_style": [
+        *GAUGAN,
+        *("model.latent.size=8", "model.encoder.width=4", "model.encoder.multipliers=[1,2]", "model.encoder.side=16"),
+    ],
     "pix2pix": ["model.generator.width=4", "model.discriminator.width=4", "model.discriminator.layers=1"],
     "lapgan": [
         *("dataset.size=8", "model.levels=2", "model.latent_size=8", "model.generator_coarsest.widths=[16]"),
@@ -180,6 +189,8 @@ def game_overrides(two_domains):
             "ganilla": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32", "model=ganilla"],
             "nicegan": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32", "model=nicegan"],
             "singan": ["dataset=single_image"],
+            "gaugan": ["dataset=shapes", "dataset.goes_with=maps", "dataset.count=20", "model=gaugan"],
+            "gaugan_style": ["dataset=shapes", "dataset.goes_with=maps", "dataset.count=20", "model=gaugan_style"],
             "pix2pix": ["dataset=paired", f"dataset.path={two_domains}", "dataset.size=32"],
             "stackgan": [*SHAPES, "dataset.goes_with=texts", "model=stackgan"],
         }.get(model, ["dataset=digits", "dataset.subset=64", f"model={model}"])
@@ -271,10 +282,13 @@ def test_the_small_stylegan2_learns(tmp_path):
     assert scores[1] < 0.75 * scores[0]
 
 
-@pytest.mark.parametrize("group", ["dataset", "evaluation", "debug", "trainer"])
+@pytest.mark.parametrize("group", ["dataset", "dataset/encoder", "evaluation", "debug", "trainer"])
 def test_every_option_composes(group):
+    data = {"points": "ring", "translation": "unpaired", "pairs": "paired"}
     for option in options(group):
-        config_of(*(["dataset=ring"] if option == "points" else []), f"{group}={option}")
+        path = ["dataset.encoder.path=x"] if option == "from_file" else []
+        chosen = [f"dataset={data.get(option, 'shapes')}"] if group in ("dataset/encoder", "evaluation") else []
+        config_of(*chosen, f"{group}={option}", *path)
 
 
 @pytest.mark.parametrize("model", POOLED)
@@ -437,7 +451,7 @@ def test_every_game_can_be_sampled(tmp_path, game_overrides, model):
         for name, seed in (("one", 1), ("again", 1), ("other", 2))
     )
     assert one == again
-    assert (one != other) == (model not in TRANSLATORS)  # which have no latent
+    assert (one != other) == (model not in (*TRANSLATORS, "gaugan"))  # these have no latent
 
 
 def test_single_files_truncation_and_sizes(tmp_path, game_overrides):
@@ -594,10 +608,11 @@ def test_stopped_run_goes_on_where_it_was(tmp_path, game_overrides, number, code
 @pytest.mark.parametrize(
     "model",
     [
-        "mlp",
-        "began",
-        "vaegan",
-        *(pytest.param(m, marks=pytest.mark.slow) for m in ("bigan", "biggan", "stylegan2", "nicegan")),
+        *("mlp", "began", "vaegan"),
+        *(
+            pytest.param(m, marks=pytest.mark.slow)
+            for m in ("bigan", "biggan", "lapgan", "stylegan2", "pix2pix", "gaugan_style", "nicegan")
+        ),
     ],
 )
 def test_two_processes_train_one_folder(tmp_path, game_overrides, model):
@@ -626,6 +641,25 @@ def test_two_processes_resume_with_pools_of_their_own(tmp_path, game_overrides, 
     assert same(parts["buffers"], whole["buffers"])
     one, other = (buffers["pool_a.images"] for buffers in whole["buffers"])
     assert not torch.equal(one, other)
+
+
+@pytest.mark.slow
+def test_two_processes_resume_between_scales_and_inside_them(tmp_path, game_overrides):
+    """Each draws noise of its own, and has its own running averages in the scale that is being trained."""
+    alike = [*game_overrides("singan"), "trainer.batch_size=2", "trainer.devices=2", "trainer.steps=4"]
+    kept = ["trainer.checkpoint_every_steps=1", "trainer.keep_checkpoints=99"]
+    for step in (None, 4, 7):
+        run = tmp_path / str(step)
+        if step is not None:
+            (run / "checkpoints").mkdir(parents=True)
+            shutil.copy(tmp_path / f"None/checkpoints/step_{step:08d}.pt", run / "checkpoints")
+        process = command(*alike, *kept, f"run={run}")
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+    whole, *parts = (read_checkpoint(tmp_path / str(step) / "checkpoints/step_00000008.pt") for step in (None, 4, 7))
+    for part in parts:
+        assert same(result(part), result(whole))
+        assert same(part["buffers"], whole["buffers"])
 
 
 @pytest.mark.slow

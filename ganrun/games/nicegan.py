@@ -49,6 +49,7 @@ class NICEGAN(Game):
     provides = ("answers", "shared_encoder")
     needs = "images"
     directions = ("a_to_b", "b_to_a")
+    alone = ("a_to_b", "b_to_a", "discriminator_a", "discriminator_b")
 
     def __init__(
         self,

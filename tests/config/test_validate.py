@@ -23,7 +23,9 @@ CHOICES = [
 def needed(choice: str) -> list[str]:
     """Choices without which ``choice`` rightly does not fit."""
     return {
+        "evaluation=pairs": ["dataset=paired"],
         "evaluation=points": ["dataset=ring"],
+        "evaluation=translation": ["dataset=unpaired"],
         "loss=ebgan": ["model=ebgan"],
         "loss=began": ["model=began"],
         "loss=matching_aware": ["model.conditional=true"],
@@ -33,6 +35,8 @@ def needed(choice: str) -> list[str]:
         "model=nicegan": ["dataset=unpaired"],
         "model=singan": ["dataset=single_image"],
         "model=pix2pix": ["dataset=paired"],
+        "model=gaugan": ["dataset=label_maps"],
+        "model=gaugan_style": ["dataset=label_maps"],
         "technique=[path_length]": ["model=stylegan2"],
     }.get(choice, [])
 
