@@ -121,14 +121,21 @@ def test_translators_are_exported_both_ways(translators, tmp_path, model):
         assert torch.allclose(torch.export.load(path).module()(images), expected, atol=ROUNDING)
 
 
-def test_answers_are_exported(trained, tmp_path):  # noqa: F811
-    run = trained("pix2pix", "model.generator.noise_in_evaluation=false")
-    images = torch.rand(3, 3, 32, 32) * 2 - 1
+@pytest.mark.parametrize(
+    "asked", [("pix2pix", "model.generator.noise_in_evaluation=false"), ("gaugan",), ("gaugan_style",)]
+)
+def test_answers_are_exported(trained, tmp_path, asked):  # noqa: F811
+    run = trained(*asked)
+    whole = ganrun.load(run)
+    is_maps = whole.game.needs == "maps"
+    sources = torch.randint(4, (3, *whole.source_shape)) if is_maps else torch.rand(3, *whole.source_shape) * 2 - 1
     export(settings(run, tmp_path))
-    expected = ganrun.load(run).translate(images)
-    assert torch.equal(ganrun.load(tmp_path).translate(images), expected)
+    expected = whole.translate(sources, seed=0)
+    assert torch.equal(ganrun.load(tmp_path).translate(sources, seed=0), expected)
     (path,) = export(settings(run, tmp_path, format="torch_export"))
-    assert torch.allclose(torch.export.load(path).module()(images), expected, atol=ROUNDING)
+    assert path.name == "generator.pt2"
+    if asked != ("gaugan_style",):  # which takes a style too
+        assert torch.allclose(torch.export.load(path).module()(sources), expected, atol=ROUNDING)
 
 
 def test_a_graph_needs_no_ganrun(trained, tmp_path):  # noqa: F811

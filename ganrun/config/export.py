@@ -101,6 +101,8 @@ def _inputs(game: Game, trained: Trained, count: int) -> Inputs:
     if isinstance(game, LatentGame):
         latents = game.latent(count, torch.device("cpu"))
         return (latents, torch.arange(count) % game.classes) if game.classes else (latents,)
+    sources = torch.rand(count, *trained.source_shape) * 2 - 1
     if game.needs == "maps":
-        return (torch.randint(trained.facts.condition_size, (count, *trained.source_shape)),)
-    return (torch.rand(count, *trained.source_shape) * 2 - 1,)
+        sources = torch.randint(trained.facts.condition_size, (count, *trained.source_shape))
+    latent = getattr(game, "latent", None)
+    return (sources,) if latent is None else (sources, latent(count, torch.device("cpu")))

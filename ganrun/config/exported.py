@@ -14,6 +14,7 @@ from ganrun.core.errors import RunError
 from ganrun.core.facts import Facts
 from ganrun.engine import precision
 from ganrun.engine.trainer import resolve_device
+from ganrun.games.adversarial import AdversarialGame
 from ganrun.games.base import Game
 from ganrun.games.exported import KINDS, Alone
 
@@ -38,7 +39,7 @@ def describe(game: Game, config: dict[str, Any], facts: Facts) -> dict[str, Any]
             "ganrun.load(RUN).sample(...) draws from it."
         )
     kept = {key: config["model"][key] for key in game.alone}
-    if "latent" in kept:
+    if isinstance(game, AdversarialGame):
         kept["conditional"] = game.classes > 0
     return {
         "format": FORMAT,

@@ -132,11 +132,13 @@ class Trained:
         """
         way = self.direction(direction)
         self._check_sources(images)
-        if len(self.game.directions) > 1:
-            one_batch = lambda part: self.game.translate(part, way)  # noqa: E731
-        else:
-            one_batch = lambda part: self.game.sample(len(part), part)  # noqa: E731
-        parts = images.to(self.game.device).split(TRANSLATED)
+
+        def one_batch(part: Tensor) -> Tensor:
+            between_domains = len(self.game.directions) > 1
+            return self.game.translate(part, way) if between_domains else self.game.sample(len(part), part)
+
+        kind = torch.int64 if self.game.needs == "maps" else torch.float32
+        parts = images.to(self.game.device, kind).split(TRANSLATED)
         with _seeded(seed):
             return torch.cat([at_any_size(one_batch, part, self.game.sides()) for part in parts])
 

@@ -11,6 +11,7 @@ from ganrun.core.types import Batch, Move, Picture
 from ganrun.games.adversarial import AdversarialGame, Latent
 from ganrun.games.base import Game, Stream
 from ganrun.games.cyclegan import CycleGAN
+from ganrun.games.gaugan import GauGAN
 from ganrun.games.nicegan import NICEGAN, encode
 from ganrun.games.pix2pix import Pix2Pix
 from ganrun.networks.ensemble import Ensemble
@@ -134,5 +135,36 @@ class AnswersAlone(Alone, Pix2Pix):
         return {"generator": [self.generator]}
 
 
-KINDS = {kind.alone: kind for kind in (GeneratorAlone, TranslatorsAlone, DecodersAlone, AnswersAlone)}
+class LayoutsAlone(Alone, GauGAN):
+    """A generator of images of layouts, and what reads styles off images.
+
+    Args:
+        generator: ``generator(layout, z)`` -> images.
+        encoder: of styles, or ``None``.
+        latent: of styles, or ``None``.
+        palette: colours of the classes of label maps; empty where the layouts are images.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        encoder: nn.Module | None,
+        latent: Latent | None,
+        palette: tuple[tuple[str, int, int, int], ...],
+    ) -> None:
+        Game.__init__(self)
+        self.generator = generator
+        self.encoder = encoder
+        self.latent = latent
+        self.palette = palette
+        self.needs = "maps" if palette else "images"
+
+    def players(self) -> dict[str, list[nn.Module]]:
+        return {"generator": [self.generator] if self.encoder is None else [self.generator, self.encoder]}
+
+    def graphs(self) -> dict[str, nn.Module]:
+        return {"generator": self.generator}
+
+
+KINDS = {kind.alone: kind for kind in (GeneratorAlone, TranslatorsAlone, DecodersAlone, AnswersAlone, LayoutsAlone)}
 """Names of the parts that are left -> what is made of them."""

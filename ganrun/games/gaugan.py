@@ -53,6 +53,7 @@ class GauGAN(Game):
     requires = ("images", "aligned")
     provides = ("answers",)
     directions: tuple[str, ...] = ("source_to_target",)
+    alone = ("generator", "encoder", "latent")
 
     def __init__(
         self,
@@ -80,7 +81,6 @@ class GauGAN(Game):
         self.palette = palette
         self.needs = "maps" if palette else "images"
         self.directions = () if palette else type(self).directions
-        self.alone = () if encoder else ("generator",)
         objective.attach(discriminator, generator)
 
     def players(self) -> dict[str, list[nn.Module]]:

@@ -38,7 +38,7 @@ def _score_map(width: int) -> nn.Sequential:
 
 
 class Attention(nn.Module):
-    """``z = LReLU(λ · mix([w ⊙ h, w ⊙ h]) + h)``: residual attention by a class activation map (section 3.1).
+    """``z = LReLU(λ · mix([w ⊙ h, w ⊙ h]) + h)``: residual attention by a class activation map (section 3.2).
 
     w is the weight of the linear classifier that tells real from fake by the average and the maximum of every channel;
     its score is trained as a third head. λ is learned and begins at 0.
@@ -166,10 +166,6 @@ class Generator(nn.Module):
         light: whether the code is averaged over positions.
         shape: shape of one image, ``(channels, height, width)``.
 
-    Attributes:
-        multiple: what sides must be divisible by; absent where there is one size only.
-        least: the smallest side; likewise.
-
     Shapes: code ``[B, 2·code_width, H / 4, W / 4]`` -> ``[B, C, H, W]`` in [-1, 1].
 
     Raises:
@@ -187,7 +183,7 @@ class Generator(nn.Module):
         if any(side % factor or side < 2 * factor for side in sides):
             raise ValueError(f"NICE-GAN's generator needs sides divisible by 4 and at least 8; got {tuple(sides)}")
         if light:
-            self.multiple, self.least = factor, 2 * factor
+            self.multiple, self.least = factor, 2 * factor  # of the sides of other images that it takes
         wide = factor * width
         positions = 1 if light else sides[0] // factor * (sides[1] // factor)
         self.light = light
