@@ -23,6 +23,8 @@ CHOICES = [
 def needed(choice: str) -> list[str]:
     """Choices without which ``choice`` rightly does not fit."""
     return {
+        "evaluation=captions": ["dataset=captioned"],
+        "evaluation=label_maps": ["dataset=label_maps"],
         "evaluation=pairs": ["dataset=paired"],
         "evaluation=points": ["dataset=ring"],
         "evaluation=translation": ["dataset=unpaired"],
