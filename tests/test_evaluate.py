@@ -186,6 +186,11 @@ def test_points_and_pyramids(ganrun, tmp_path):
     assert code == 0, error
     assert "high_quality" in shown
     train(tmp_path / "pyramid", "dataset=single_image", *SMALL["singan"], *QUIET, "trainer.steps=1")
+    code, shown, error = ganrun("evaluate", "run=pyramid", "evaluation=single_image", "evaluation.samples=3")
+    assert code == 0, error
+    assert "no single_image_fid: no Inception weights" in error or "single_image_fid  " in shown
+    for tag in ("single_image_fid_random", "patch_swd_half_std", "diversity"):
+        assert tag in shown
     for verb in (["evaluate", "evaluation=quick"], ["neighbours"], ["interpolate"]):
         code, _, error = ganrun(verb[0], "run=pyramid", *verb[1:])
         assert code == 1

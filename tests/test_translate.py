@@ -221,6 +221,7 @@ def test_samples_of_layouts(ganrun, maps_run, layouts, tmp_path):
         "truncation": None,
         "condition": None,
         "text": None,
+        "style": None,
     }
     grid = picture_of_layouts(loaded, settings | {"layout": str(layouts / "numbers.png")})
     assert (len(grid.images), grid.columns) == (14, 7)
@@ -371,3 +372,27 @@ def test_help_and_mistakes_do_not_import_torch(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "ganrun translate run=FOLDER input=DIR output=DIR" in done.stdout
+
+
+def test_samples_in_the_style_of_an_image(ganrun, maps_run, layouts, game_overrides, tmp_path):  # noqa: F811
+    run = tmp_path / "run"
+    play(run, *game_overrides("gaugan_style"), "trainer.steps=2", "optimizer.generator.lr=0.01")
+    for name, seed in (("dark", 0), ("bright", 230)):
+        noise = np.random.default_rng(seed).integers(0, 25, (48, 40, 3), dtype=np.uint8)
+        Image.fromarray(noise + np.uint8(seed)).save(tmp_path / f"{name}.png")
+    made = {}
+    for style in ("dark", "bright"):
+        for seed in (0, 1):
+            output = f"{style}{seed}.png"
+            asked = ["layout=maps", f"style={style}.png", "count=2", f"seed={seed}", f"output={output}"]
+            code, _, error = ganrun("sample", f"run={run}", *asked)
+            assert code == 0, error
+            made[output] = (tmp_path / output).read_bytes()
+    assert made["dark0.png"] == made["dark1.png"] != made["bright0.png"]
+    code, _, error = ganrun("sample", f"run={run}", "style=dark.png", "count=3")
+    assert code == 0, error
+    for asked, told in (("maps", "holds 2 images"), ("nowhere.png", "nowhere.png does not exist")):
+        code, _, error = ganrun("sample", f"run={run}", f"style={asked}", "count=1")
+        assert (code, told in error) == (1, True), error
+    code, _, error = ganrun("sample", f"run={maps_run}", "style=dark.png", "count=1")
+    assert (code, "Pix2Pix cannot be sampled with style" in error) == (1, True), error

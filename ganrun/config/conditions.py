@@ -17,7 +17,7 @@ from ganrun.data.base import normalise
 from ganrun.data.decode import Resampling, Shaping, open_image, shape_image
 from ganrun.data.label_maps import numbers_of
 from ganrun.data.palette import open_map
-from ganrun.data.source import Source
+from ganrun.data.source import Source, open_input
 
 TOLERANCE = 32.0
 """Largest distance in RGB between a pixel and the colour of its class, where the run's data say nothing of it."""
@@ -41,8 +41,26 @@ def read_condition(
     Raises:
         RunError: it cannot be decoded, or a pixel of a label map is of no class; the message lacks the file's name.
     """
-    read = _map if trained.game.needs == "maps" else _image
-    return read(trained, source.read(name), half, as_in_training)
+    data = source.read(name)
+    if trained.game.needs == "maps":
+        return _map(trained, data, half, as_in_training)
+    return _image(trained, data, half, as_in_training, trained.source_shape[0])
+
+
+def read_style(trained: Trained, place: str) -> Tensor:
+    """An image ``[1, C, H, W]`` like those that the run was trained on, for its style.
+
+    Raises:
+        RunError: there is not one, or it cannot be decoded.
+    """
+    source = open_input(place, "style")
+    if len(source.stamps) != 1:
+        raise RunError(f"style={place} holds {len(source.stamps)} images. Name one of them.")
+    (name,) = source.stamps
+    try:
+        return _image(trained, source.read(name), None, True, trained.facts.channels)
+    except RunError as error:
+        raise RunError(f"{name}: {error}") from None
 
 
 def visible(condition: Tensor, trained: Trained) -> Tensor:
@@ -50,8 +68,9 @@ def visible(condition: Tensor, trained: Trained) -> Tensor:
     return paint(condition, trained.facts.palette) if trained.game.needs == "maps" else condition
 
 
-def _image(trained: Trained, data: bytes, half: Literal["left", "right"] | None, as_in_training: bool) -> Tensor:
-    channels = trained.source_shape[0]
+def _image(
+    trained: Trained, data: bytes, half: Literal["left", "right"] | None, as_in_training: bool, channels: int
+) -> Tensor:
     image = _opened(open_image, data).convert("L" if channels == 1 else "RGB")
     image = _halved(image, half)
     if as_in_training:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganrun.config.conditions import read_condition, visible
+from ganrun.config.conditions import read_condition, read_style, visible
 from ganrun.config.trained import Trained
 from ganrun.core.errors import RunError
 from ganrun.core.types import Grid
@@ -31,7 +31,8 @@ def picture_of_layouts(trained: Trained, settings: dict[str, Any]) -> Grid:
             raise RunError(f"layout={settings['layout']} says what to draw. Leave {key} out.")
     layouts, count = read_layouts(trained, settings["layout"]), settings["count"]
     condition = layouts.repeat_interleave(count, 0)
-    samples = trained.sample(len(condition), condition, settings["seed"], settings["truncation"])
+    style = {} if settings["style"] is None else {"style": read_style(trained, settings["style"])}
+    samples = trained.sample(len(condition), condition, settings["seed"], settings["truncation"], **style)
     columns = max(divisor for divisor in range(1, MOST_COLUMNS + 1) if count % divisor == 0)
     shown = visible(layouts.to(samples.device), trained).repeat_interleave(count // columns, 0)
     made = samples.expand(-1, 3, -1, -1).unflatten(0, (-1, columns))

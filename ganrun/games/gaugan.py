@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganrun.core.arguments import NonNegative
+from ganrun.core.errors import RunError
 from ganrun.core.types import Batch, Grid, Move, Picture, Terms
 from ganrun.games.adversarial import Latent
 from ganrun.games.aligned import beside, coloured, visible
@@ -135,10 +136,15 @@ class GauGAN(Game):
             count: how many.
             condition: label maps or source images.
             style: images ``[count, C, H, W]`` whose styles are taken, or one ``[1, C, H, W]`` for all; ``None``: styles
-                are drawn. A game without styles leaves them aside.
+                are drawn.
+
+        Raises:
+            RunError: the game has no styles.
         """
         assert condition is not None
         if self.latent is None or self.encoder is None:
+            if style is not None:
+                raise RunError("This GauGAN was trained without styles (model=gaugan_style has them). Leave style out.")
             return self.generator(condition)
         if style is None:
             return self.generator(condition, self.latent(count, self.device))

@@ -38,7 +38,7 @@ def _score_map(width: int) -> nn.Sequential:
 
 
 class Attention(nn.Module):
-    """``z = LReLU(λ · mix([w ⊙ h, w ⊙ h]) + h)``: residual attention by a class activation map (section 3.1).
+    """``z = LReLU(λ · mix([w ⊙ h, w ⊙ h]) + h)``: residual attention by a class activation map (section 3.2).
 
     w is the weight of the linear classifier that tells real from fake by the average and the maximum of every channel;
     its score is trained as a third head. λ is learned and begins at 0.

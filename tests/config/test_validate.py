@@ -32,10 +32,12 @@ def needed(choice: str) -> list[str]:
         "model=ebgan_toy": ["dataset=ring"],
         "model=toy": ["dataset=ring"],
         "model=cyclegan": ["dataset=unpaired"],
+        "model=nicegan": ["dataset=unpaired"],
         "model=singan": ["dataset=single_image"],
         "model=pix2pix": ["dataset=paired"],
         "model=gaugan": ["dataset=label_maps"],
         "model=gaugan_style": ["dataset=label_maps"],
+        "model=stackgan": ["dataset=captioned"],
         "technique=[path_length]": ["model=stylegan2"],
     }.get(choice, [])
 

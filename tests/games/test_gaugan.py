@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import relu
 
+from ganrun.core.errors import RunError
 from ganrun.core.tensors import paint
 from ganrun.core.types import Batch
 from ganrun.games.gaugan import GauGAN
@@ -155,6 +156,8 @@ def test_sampling_draws_styles_or_takes_them():
     assert not torch.equal(taken, game.sample(4, batch.condition, style=-batch.real[:1]))
     plain = make().eval()
     assert torch.equal(plain.sample(4, batch.condition), plain.sample(4, batch.condition))
+    with pytest.raises(RunError, match=r"without styles \(model=gaugan_style has them\)"):
+        plain.sample(4, batch.condition, style=batch.real)
 
 
 def test_what_it_is_given():
