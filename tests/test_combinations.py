@@ -127,18 +127,27 @@ def test_translator_by_loss_and_technique(model, domains):
         assert_trains_or_is_refused(base, technique, dataset=domains)
 
 
-LOSSES_OF_PATCHES = (
-    "minimax",
-    "nonsaturating",
-    "lsgan",
-    "hinge",
-    "wgan",
-    "wgan_gp",
-    "wgan_div",
-    "fgan",
-    "rpgan",
-    "ragan",
-)
+PICTURE = ["dataset=single_image", *TINY, "trainer.batch_size=1", *SMALL["singan"]]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_singan_by_loss(loss):
+    """Refused is what needs labels, an energy or one score for a whole image."""
+    config = combinations.combine([*PICTURE, f"loss={loss}"])
+    problems = combinations.find_problems(config, "RunConfig")
+    of_whole_images = ("c_transform", "gan_qp", "gngan", "grangan")
+    assert bool(problems) == (loss in ("began", "ebgan", "energy", "matching_aware", *of_whole_images)), problems
+    if problems:
+        assert ("patches" in problems[0].cause) == (loss in of_whole_images)
+        return
+    combinations.resolve_auto(config)
+    dataset = data(tuple(PICTURE))
+    game = launch.make_game(config, dataset.facts, dataset.examples(1).real)
+    trainer_of(config, dataset).fit(game)
+    assert all(torch.isfinite(parameter).all() for parameter in game.parameters())
+
+
+LOSSES_OF_PATCHES = ("minimax", "nonsaturating", "lsgan", "hinge", "wgan", "wgan_gp", "wgan_div", "fgan", "rpgan")
 LOSSES_OF_WHOLE_SAMPLES = ("gan_qp", "c_transform", "gngan", "grangan", "ebgan", "began")
 
 

@@ -13,7 +13,7 @@ from test_runs import SMALL, TRANSLATORS, game_overrides, play, two_domains  # n
 import ganrun
 from ganrun.core.errors import RunError
 
-WITHOUT_LATENT = (*TRANSLATORS, "singan", "pix2pix", "stackgan")
+WITHOUT_LATENT = (*TRANSLATORS, "singan", "pix2pix", "gaugan", "gaugan_style", "stackgan")
 
 
 LEARN = "optimizer.generator.lr=0.03"  # two steps shall change something
@@ -111,6 +111,10 @@ def test_steps_and_weights(trained):
 
 def test_sizes_of_singan(trained):
     loaded = ganrun.load(trained("singan"))
+    small = loaded.sample(1)
+    assert loaded.sample(1, upscale=2.0).shape[2:] == (2 * small.shape[2], 2 * small.shape[3])
+    assert loaded.sample(3, inject=-small, start_scale=1, seed=0).shape == (3, *small.shape[1:])
+    assert loaded.game.animate(2, start_scale=0, pull=0.1, inertia=0.9).shape == (2, *small.shape[1:])
     assert loaded.sample(1, width=1.5).shape[2:] == (loaded.sample(1).shape[2], round(1.5 * loaded.sample(1).shape[3]))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ganrun.config.traits import DATA, Node, at, discriminators, nodes, provided_by
+from ganrun.config.traits import DATA, Node, at, discriminators, is_alone, nodes, provided_by
 from ganrun.config.words import listing
 from ganrun.core.errors import Problem
 from ganrun.core.facts import Facts
@@ -83,6 +83,7 @@ def check(config: dict[str, Any]) -> list[Problem]:
     possible = None if dataset is None else dataset.target.trait("provides")
     return [
         *(_without_data(config, frozenset(possible)) if possible is not None else ()),
+        *(_sets_of_images(config, frozenset(possible)) if possible is not None else ()),
         *_missing(config),
         *_forbidden(config),
         *_energy(config),
@@ -140,9 +141,7 @@ def warnings(config: dict[str, Any]) -> list[str]:
             "add technique=[gradient_penalty], [spectral_norm] or [weight_clipping]"
         )
     if "pairwise" in provided and at(config, "model", "pool_size"):
-        lines.append(
-            "this loss compares reals with fakes, and those from the pool are older: consider model.pool_size=0"
-        )
+        lines.append("this loss compares reals with fakes, and those of the pool are older: try model.pool_size=0")
     betas = at(config, "optimizer", "discriminator", "betas")
     if "weight_clipping" in provided and isinstance(betas, list) and betas[0]:
         lines.append("weight clipping with momentum is known to be unstable: optimizer=rmsprop, or betas=[0.0,0.9]")
@@ -189,7 +188,7 @@ def _of_single_samples(config: dict[str, Any]) -> list[Node]:
 
 def _forbidding(config: dict[str, Any], trait: str) -> list[Node]:
     """Components that forbid a trait; a batch of one sample has nothing to mix."""
-    alone = trait in ("batch_norm", "coupled_samples") and at(config, "trainer", "batch_size") == 1
+    alone = trait in ("batch_norm", "coupled_samples") and is_alone(config)
     return [] if alone else [node for node in _choosing(config) if trait in node.traits("forbids")]
 
 
@@ -321,6 +320,19 @@ def _without_data(config: dict[str, Any], provided: frozenset[str]) -> Iterator[
         yield Problem(f"{conditional}.conditional", f"a conditional model needs labels, but {given}", remedy)
 
 
+def _sets_of_images(config: dict[str, Any], provided: frozenset[str]) -> Iterator[Problem]:
+    """Scores of sets of images, where there is one image."""
+    metrics = at(config, "evaluation", "metrics")
+    if "single_image" not in provided or not isinstance(metrics, dict):
+        return
+    found = {name: next(nodes(values, f"evaluation.metrics.{name}"), None) for name, values in metrics.items()}
+    of_sets = [name for name, node in found.items() if node and "single_image" not in node.traits("requires")]
+    if of_sets:
+        verb = "compare" if len(of_sets) > 1 else "compares"
+        cause = f"{listing(of_sets)} {verb} samples with many images, and dataset provides a single image"
+        yield Problem("evaluation.metrics", cause, "Use evaluation=single_image, or evaluation=none.")
+
+
 def _remedy(path: str, trait: str) -> str:
     group = path.split(".")[0]
     if trait == "two_domains":
@@ -332,7 +344,7 @@ def _remedy(path: str, trait: str) -> str:
     if trait == "label_maps":
         return "Choose dataset=label_maps."
     if trait == "captions":
-        return "Choose dataset=captioned."
+        return "Choose dataset=captioned, or dataset=shapes dataset.goes_with=texts."
     others = {
         "evaluation": "Choose another evaluation (evaluation=points, evaluation=none) or another dataset.",
         "model": "Choose another model (model=toy for 2-D points) or another dataset.",
@@ -362,16 +374,25 @@ def _uneven_batch(config: dict[str, Any]) -> Iterator[Problem]:
 def _one_image(config: dict[str, Any]) -> Iterator[Problem]:
     """More than one sample at a time for a game of a single image."""
     game = next(nodes(config.get("model"), "model"), None)
-    if game and "single_image" in game.traits("requires") and at(config, "trainer", "batch_size") != 1:
+    if not game or "single_image" not in game.traits("requires") or at(config, "trainer", "batch_size") is None:
+        return
+    if not is_alone(config):
         cause = f"{game.target.path} learns from exactly one image"
-        yield Problem("trainer.batch_size", cause, "Use trainer.batch_size=1.")
+        remedy = "Use trainer.batch_size=1, or with several processes one for each."
+        yield Problem("trainer.batch_size", cause, remedy)
 
 
 def _standing_statistics(config: dict[str, Any]) -> Iterator[Problem]:
-    """Statistics over samples of a game that makes none by itself."""
+    """Statistics over samples of a game that makes none by itself, or whose norms were trained on one image."""
     game = next(nodes(config.get("model"), "model"), None)
-    if game and at(config, "trainer", "standing_batches") and "samples" not in game.traits("provides"):
+    if not game or not at(config, "trainer", "standing_batches"):
+        return
+    cause = ""
+    if "samples" not in game.traits("provides"):
         cause = f"standing statistics are those of samples, and {game} draws none by itself"
+    elif "single_image" in game.traits("requires"):
+        cause = f"standing statistics are those of many samples, and norms of {game} see one image at a time"
+    if cause:
         yield Problem("trainer.standing_batches", cause, "Use trainer.standing_batches=0.")
 
 

@@ -37,7 +37,8 @@ def neighbours(settings: dict[str, Any]) -> Path:
     folder = RunFolder(Path(settings["run"]))
     trained = load_run(folder.path, settings["step"], settings["weights"])
     dataset = load_data(settings["dataset"], trained.facts)
-    if dataset.facts.kind != "images" or "samples" not in trained.game.provides:
+    compared = "samples" in trained.game.provides and "single_image" not in dataset.facts.provides
+    if dataset.facts.kind != "images" or not compared:
         raise RunError(
             f"{type(trained.game).__name__} makes no images like those of the data here, so none has neighbours among "
             "them. ganrun sample draws its pictures."

@@ -12,6 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganrun.config import manipulate
+from ganrun.config.conditions import read_style
+from ganrun.config.layouts import picture_of_layouts
 from ganrun.config.load import load_data
 from ganrun.config.texts import vectors_of
 from ganrun.config.trained import BATCH, Trained, load_run
@@ -27,8 +30,11 @@ from ganrun.sampling.write import write_images
 
 log = logging.getLogger(__name__)
 
-OPTIONS = ("height", "width", "start_scale")
+OPTIONS = ("height", "width", "start_scale", "upscale")
 """Settings that only some games' ``sample`` understands."""
+
+COUNT = 64
+"""Samples, if nothing else is said."""
 
 NEIGHBOUR_ROWS = 3
 
@@ -50,13 +56,23 @@ def sample(settings: dict[str, Any]) -> Path:
     folder = RunFolder(Path(settings["run"]))
     trained = load_run(folder.path, settings["step"], "ema")
     output = settings["output"] and Path(settings["output"])
+    pyramid = manipulate.pyramid_of(trained, settings)
+    settings = settings | {"count": settings["count"] or (COUNT if pyramid is None else 1)}
     name = file_name(trained.step, settings)
+    if pyramid is not None and settings["animate"]:
+        where = output or folder.samples / f"{name}.gif"
+        manipulate.animation(trained, pyramid, settings, where, folder.path)
+        log.info("%d frames of step %d -> %s", settings["frames"], trained.step, where)
+        return where
     if settings["files"] == "single":
         where = output or folder.samples / name
         shown = write_single_files(trained, settings, where)
     else:
         where = output or folder.samples / f"{name}.png"
-        picture = sum_picture(trained, settings) if settings["arithmetic"] else picture_of(trained, settings)
+        if pyramid is not None:
+            picture: Picture = manipulate.picture_of(trained, pyramid, settings)
+        else:
+            picture = sum_picture(trained, settings) if settings["arithmetic"] else picture_of(trained, settings)
         save(draw(picture), where)
         shown = len(picture.images if isinstance(picture, Grid) else picture.generated)
     log.info("%d samples of step %d -> %s", shown, trained.step, where)
@@ -66,8 +82,12 @@ def sample(settings: dict[str, Any]) -> Path:
 def file_name(step: int, settings: dict[str, Any]) -> str:
     """Unlike settings make unlike names, so that no earlier picture is lost."""
     given = {key: settings[key] for key in ("count", "seed", "truncation", "condition", *OPTIONS)}
+    given |= manipulate.named(settings)
     if settings["text"] is not None:
         given["text"] = slug(texts_of(settings))
+    for key in ("layout", "style"):
+        if settings[key] is not None:
+            given[key] = slug([Path(settings[key]).stem, settings[key]])
     if settings["arithmetic"]:
         given["sum"] = settings["arithmetic"].replace(" ", "")
     parts = [f"{key}_{value}" for key, value in given.items() if value is not None]
@@ -89,6 +109,9 @@ def slug(texts: Sequence[str]) -> str:
 def samples_of(trained: Trained, settings: dict[str, Any], condition: Tensor | int | None) -> dict[str, Any]:
     """Arguments of :meth:`Trained.sample`."""
     options = {key: settings[key] for key in OPTIONS if settings[key] is not None}
+    options |= manipulate.injected(trained.game, settings)
+    if settings["style"] is not None:
+        options["style"] = read_style(trained, settings["style"])
     return {"condition": condition} | {key: settings[key] for key in ("count", "seed", "truncation")} | options
 
 
@@ -115,6 +138,8 @@ def write_single_files(trained: Trained, settings: dict[str, Any], where: Path) 
         raise RunError("files=single writes images, and this run makes points. Use files=grid.")
     if settings["numbered"] or settings["arithmetic"]:
         raise RunError("numbered and arithmetic make one picture. Use files=grid.")
+    if settings["layout"] is not None:
+        raise RunError("layout makes one picture; ganrun translate writes single files. Use files=grid.")
     if settings["text"] is None:
         condition = given_condition(trained, settings)
     else:
@@ -161,6 +186,8 @@ def picture_of(trained: Trained, settings: dict[str, Any]) -> Picture:
     Raises:
         RunError: points were to be numbered.
     """
+    if settings["layout"] is not None:
+        return picture_of_layouts(trained, settings)
     if trained.game.needs == "texts" or settings["text"] is not None:
         return picture_of_texts(trained, settings)
     count = settings["count"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from ganrun.core.arguments import Fraction, NonNegativeInt, Positive, PositiveInt
+from ganrun.core.arguments import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt
 
 if TYPE_CHECKING:
     from ganrun.augment.base import Augment
@@ -79,11 +79,13 @@ class SampleConfig:
 
     Args:
         run: folder of a trained run.
-        count: how many samples.
+        count: how many samples; ``None``: 64, or 1 of a picture that is edited or enlarged.
         seed: of the latents.
         truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
         condition: class of all samples; ``None``: one class per row.
         text: one or several, of each of which ``count`` samples are drawn; ``None``: captions of the data.
+        layout: label map, or directory or ZIP archive of them, to be drawn; ``count`` is of each.
+        style: image whose style all samples take.
         files: one grid, or a file per sample.
         numbered: whether every image of a grid has its number below it.
         arithmetic: a sum of numbered samples' latents, whose picture is drawn instead.
@@ -93,14 +95,27 @@ class SampleConfig:
         height: of SinGAN's samples, relative to its image's.
         width: likewise.
         start_scale: first scale of SinGAN that gets noise.
+        inject: picture that enters SinGAN below ``start_scale``; without that, below every scale.
+        quantise: colours of the picture that a painting gets first; ``None``: it keeps its own.
+        mask: picture, bright where an injected one was changed; the rest of the result is the run's own.
+        dilate: pixels by which the mask is widened.
+        blur: standard deviation in pixels of its edges.
+        upscale: factor by which SinGAN enlarges its picture; ``None``: samples are drawn.
+        animate: whether a clip is made.
+        frames: of the clip.
+        fps: frames per second of the clip.
+        pull: of the clip, how strongly it is drawn back to the picture: α.
+        inertia: of the clip, how smooth it is: β.
     """
 
     run: str
-    count: PositiveInt
+    count: PositiveInt | None
     seed: NonNegativeInt
     truncation: Positive | None
     condition: NonNegativeInt | None
     text: str | list[str] | None
+    layout: str | None
+    style: str | None
     files: Literal["grid", "single"]
     numbered: bool
     arithmetic: str | None
@@ -110,6 +125,17 @@ class SampleConfig:
     height: Positive | None
     width: Positive | None
     start_scale: NonNegativeInt | None
+    inject: str | None
+    quantise: PositiveInt | None
+    mask: str | None
+    dilate: NonNegative
+    blur: NonNegative
+    upscale: Positive | None
+    animate: bool
+    frames: PositiveInt
+    fps: Positive
+    pull: Fraction
+    inertia: Fraction
 
 
 @dataclass

@@ -6,6 +6,7 @@ discriminator and of its player provide some, too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -85,9 +86,15 @@ def provided_by(config: dict[str, Any]) -> dict[str, str]:
                 provided[CONDITIONING[conditioning]] = f"{node.path}.conditioning"
     if at(config, "player", "discriminator", "weight_clip") is not None:
         provided["weight_clipping"] = "player.discriminator.weight_clip"
-    if at(config, "trainer", "batch_size") == 1:  # a sample alone has no others to mix with
+    if is_alone(config):  # a sample alone has no others to mix with
         provided = {trait: path for trait, path in provided.items() if trait not in ("batch_norm", "coupled_samples")}
     return provided
+
+
+def is_alone(config: dict[str, Any]) -> bool:
+    """Whether every process sees one sample at a time."""
+    batch, *shares = (at(config, "trainer", key) for key in ("batch_size", "devices", "accumulate"))
+    return isinstance(batch, int) and batch == math.prod(share for share in shares if isinstance(share, int))
 
 
 def discriminators(config: dict[str, Any]) -> Iterator[Node]:
