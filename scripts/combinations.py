@@ -29,8 +29,12 @@ OWN_DATA = {
     "ebgan_toy": "ring",
     "cyclegan": "unpaired",
     "ganilla": "unpaired",
+    "gaugan": "label_maps",
+    "gaugan_style": "label_maps",
+    "nicegan": "unpaired",
     "pix2pix": "paired",
     "singan": "single_image",
+    "stackgan": "captioned",
 }
 """Models that bring data of their own kind; all others get labelled images."""
 

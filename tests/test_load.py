@@ -13,7 +13,7 @@ from test_runs import SMALL, TRANSLATORS, game_overrides, play, two_domains  # n
 import ganrun
 from ganrun.core.errors import RunError
 
-WITHOUT_LATENT = (*TRANSLATORS, "singan", "pix2pix", "stackgan")
+WITHOUT_LATENT = (*TRANSLATORS, "singan", "pix2pix", "gaugan", "gaugan_style", "stackgan")
 
 
 LEARN = "optimizer.generator.lr=0.03"  # two steps shall change something

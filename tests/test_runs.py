@@ -40,6 +40,10 @@ BIGGAN = [
     *("+model.generator.multipliers.8=[2,2]", "+model.generator.attention.8=[8]"),
     *("+model.discriminator.multipliers.8=[2,2]", "+model.discriminator.attention.8=[4]"),
 ]
+GAUGAN = [
+    *("model.generator.width=4", "model.generator.stages=[2,1]", "model.generator.hidden=4"),
+    *("model.discriminator.width=4", "model.discriminator.layers=1"),
+]
 SMALL = {
     "dcgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "dcgan_small": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
@@ -99,7 +103,16 @@ SMALL = {
         *("model.generator.widths=[4,4,4,8]", "model.generator.blocks=[1,1,1,1]", "model.generator.pyramid_width=4"),
         *("model.discriminator.width=4", "model.discriminator.layers=1", "model.pool_size=3"),
     ],
+    "nicegan": [
+        *("model.generator.width=4", "model.generator.blocks=1", "model.discriminator.width=4"),
+        *("model.discriminator.local_halvings=0", "model.discriminator.global_halvings=1"),
+    ],
     "singan": ["model.max_size=40", "model.width=4"],
+    "gaugan": GAUGAN,
+    "gaugan_style": [
+        *GAUGAN,
+        *("model.latent.size=8", "model.encoder.width=4", "model.encoder.multipliers=[1,2]", "model.encoder.side=16"),
+    ],
     "pix2pix": ["model.generator.width=4", "model.discriminator.width=4", "model.discriminator.layers=1"],
     "lapgan": [
         *("dataset.size=8", "model.levels=2", "model.latent_size=8", "model.generator_coarsest.widths=[16]"),
@@ -112,10 +125,12 @@ SMALL = {
         *("model.discriminator.width=4", "model.discriminator.condition_size=8"),
     ],
 }
-TRANSLATORS = ("cyclegan", "ganilla")
+POOLED = ("cyclegan", "ganilla")
+TRANSLATORS = (*POOLED, "nicegan")
 ALONE = (*TRANSLATORS, "singan")  # learn from one image of a kind at a time
 SHAPES = ["dataset=shapes", "dataset.size=16", "dataset.count=32"]
 STAGED = ("singan", "stackgan")
+SHARED_SLOWLY = ("bigan", "biggan", "gaugan_style", "lapgan", "nicegan", "pix2pix", "stackgan", "stylegan2")
 QUIET = ["evaluation=none", "trainer.picture_samples=4", "trainer.log_every_steps=1", "trainer.device=cpu"]
 
 
@@ -173,7 +188,10 @@ def game_overrides(two_domains):
             "ebgan_toy": ["dataset=ring", "model=ebgan_toy"],
             "cyclegan": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32"],
             "ganilla": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32", "model=ganilla"],
+            "nicegan": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32", "model=nicegan"],
             "singan": ["dataset=single_image"],
+            "gaugan": ["dataset=shapes", "dataset.goes_with=maps", "dataset.count=20", "model=gaugan"],
+            "gaugan_style": ["dataset=shapes", "dataset.goes_with=maps", "dataset.count=20", "model=gaugan_style"],
             "pix2pix": ["dataset=paired", f"dataset.path={two_domains}", "dataset.size=32"],
             "stackgan": [*SHAPES, "dataset.goes_with=texts", "model=stackgan"],
         }.get(model, ["dataset=digits", "dataset.subset=64", f"model={model}"])
@@ -265,18 +283,30 @@ def test_the_small_stylegan2_learns(tmp_path):
     assert scores[1] < 0.75 * scores[0]
 
 
-@pytest.mark.parametrize("group", ["dataset", "evaluation", "debug", "trainer"])
+@pytest.mark.parametrize("group", ["dataset", "dataset/encoder", "evaluation", "debug", "trainer"])
 def test_every_option_composes(group):
+    data = {"points": "ring", "translation": "unpaired", "pairs": "paired"}
     for option in options(group):
-        config_of(*(["dataset=ring"] if option == "points" else []), f"{group}={option}")
+        path = ["dataset.encoder.path=x"] if option == "from_file" else []
+        chosen = [f"dataset={data.get(option, 'shapes')}"] if group in ("dataset/encoder", "evaluation") else []
+        config_of(*chosen, f"{group}={option}", *path)
 
 
-@pytest.mark.parametrize("model", TRANSLATORS)
+@pytest.mark.parametrize("model", POOLED)
 def test_an_average_is_of_both_translators(tmp_path, game_overrides, model):
     state = play(tmp_path, *game_overrides(model), "technique=[ema]", "trainer.steps=4", "optimizer.generator.lr=0.01")
     averaged, last = (load_game(state, None, weights, "cpu") for weights in ("ema", "raw"))
     for name in ("a_to_b", "b_to_a"):
         one, other = (list(getattr(game, name).parameters()) for game in (averaged, last))
+        assert not any(torch.equal(mean, latest) for mean, latest in zip(one, other, strict=True))
+
+
+def test_averaged_decoders_come_with_averaged_encoders(tmp_path, game_overrides):
+    average = ["technique=[ema]", "player.discriminator.ema=${player.generator.ema}"]
+    state = play(tmp_path, *game_overrides("nicegan"), *average, "trainer.steps=3")
+    averaged, last = (load_game(state, None, weights, "cpu") for weights in ("ema", "raw"))
+    for name in ("a_to_b", "discriminator_a.encoder.layers"):
+        one, other = (list(game.get_submodule(name).parameters()) for game in (averaged, last))
         assert not any(torch.equal(mean, latest) for mean, latest in zip(one, other, strict=True))
 
 
@@ -422,7 +452,7 @@ def test_every_game_can_be_sampled(tmp_path, game_overrides, model):
         for name, seed in (("one", 1), ("again", 1), ("other", 2))
     )
     assert one == again
-    assert (one != other) == (model not in TRANSLATORS)  # which have no latent
+    assert (one != other) == (model not in (*TRANSLATORS, "gaugan"))  # these have no latent
 
 
 def test_single_files_truncation_and_sizes(tmp_path, game_overrides):
@@ -578,21 +608,26 @@ def test_stopped_run_goes_on_where_it_was(tmp_path, game_overrides, number, code
 
 @pytest.mark.parametrize(
     "model",
-    ["mlp", "began", "vaegan", *(pytest.param(m, marks=pytest.mark.slow) for m in ("bigan", "biggan", "stylegan2"))],
+    [
+        *("mlp", "began", "vaegan"),
+        *(pytest.param(model, marks=pytest.mark.slow) for model in SHARED_SLOWLY),
+    ],
 )
 def test_two_processes_train_one_folder(tmp_path, game_overrides, model):
     run = tmp_path / "run"
-    process = command(*game_overrides(model), f"run={run}", "trainer.devices=2", "trainer.steps=4")
+    shared = ["trainer.devices=2", *(["trainer.batch_size=2"] if model in ALONE else [])]
+    process = command(*game_overrides(model), *shared, f"run={run}", "trainer.steps=4")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert json.loads((run / "status.json").read_text())["status"] == "finished"
-    assert "finished at step 4" in (run / "run.log").read_text()
+    last = 8 if model in STAGED else 4
+    assert f"finished at step {last}" in (run / "run.log").read_text()
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert steps == [1, 2, 3, 4]
+    assert steps == list(range(1, last + 1))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", TRANSLATORS)
+@pytest.mark.parametrize("model", POOLED)
 def test_two_processes_resume_with_pools_of_their_own(tmp_path, game_overrides, model):
     alike = ["trainer.batch_size=2", "trainer.devices=2"]
     for run, stops in (("whole", (6,)), ("parts", (3, 6))):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -12,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_runs import game_overrides, play, two_domains  # noqa: F401  (fixtures)
+from test_runs import QUIET, SMALL, game_overrides, play, two_domains  # noqa: F401  (fixtures)
 
 import ganrun as package
 from ganrun import cli
+from ganrun.config.layouts import picture_of_layouts
 from ganrun.config.translate import target_names
 from ganrun.core.errors import RunError
 from ganrun.games.base import Sides
@@ -23,6 +25,7 @@ from ganrun.networks.resnet_translator import Generator
 from ganrun.sampling.translate import at_any_size
 
 RUNS: dict[str, Path] = {}
+PALETTE = {"background": (0, 0, 0), "circle": (230, 159, 0), "square": (86, 180, 233), "triangle": (204, 121, 167)}
 
 
 @pytest.fixture
@@ -32,6 +35,30 @@ def run(tmp_path_factory, game_overrides):  # noqa: F811
         RUNS["cyclegan"] = tmp_path_factory.mktemp("translators") / "run"
         play(RUNS["cyclegan"], *game_overrides("cyclegan"), "trainer.steps=2", "optimizer.generator.lr=0.01")
     return RUNS["cyclegan"]
+
+
+@pytest.fixture
+def maps_run(tmp_path_factory):
+    """The folder of a pix2pix that makes shapes of label maps of 32 pixels; look only."""
+    if "pix2pix" not in RUNS:
+        RUNS["pix2pix"] = tmp_path_factory.mktemp("answers") / "run"
+        data = ["dataset=shapes", "dataset.goes_with=maps", "dataset.size=32", "dataset.count=70", "model=pix2pix"]
+        play(RUNS["pix2pix"], *data, *SMALL["pix2pix"], *QUIET, "trainer.steps=2", "model.generator.halvings=3")
+    return RUNS["pix2pix"]
+
+
+@pytest.fixture
+def layouts(tmp_path):
+    """One map, as numbers of classes and in colours, and one of another size."""
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    numbers = np.zeros((32, 32), dtype=np.uint8)
+    numbers[4:12, 4:12], numbers[16:30, 10:20] = 1, 3
+    colours = np.array(list(PALETTE.values()), dtype=np.uint8)
+    Image.fromarray(numbers).save(folder / "numbers.png")
+    Image.fromarray(colours[numbers]).save(folder / "colours.png")
+    Image.fromarray(np.pad(numbers, ((0, 3), (0, 13)))).save(tmp_path / "wide.png")
+    return folder
 
 
 @pytest.fixture
@@ -155,6 +182,109 @@ def test_games_that_translate_nothing_say_so(ganrun, tmp_path, inputs):
     assert "AdversarialGame turns no images into others. ganrun sample draws its pictures." in error
 
 
+def test_label_maps_are_translated_whatever_they_are_painted_in(ganrun, maps_run, layouts, tmp_path):
+    code, _, error = ganrun("translate", f"run={maps_run}", "input=maps", "output=out", "side_by_side=true")
+    assert code == 0, error
+    assert "2 images, source_to_target by step 2" in error
+    left = [pixels(tmp_path / "out" / name)[:, :32] for name in ("numbers.png", "colours.png")]
+    assert np.array_equal(left[0], pixels(layouts / "colours.png"))
+    assert np.array_equal(left[0], left[1])
+    for size, shape in (("keep", (35, 45, 3)), ("training", (32, 32, 3))):
+        code, _, error = ganrun("translate", f"run={maps_run}", "input=wide.png", "output=out", f"size={size}")
+        assert code == 0, error
+        assert pixels(tmp_path / "out" / "wide.png").shape == shape
+
+
+def test_colours_of_no_class_are_told_with_those_of_the_run(ganrun, maps_run, tmp_path):
+    Image.new("RGB", (32, 32), (255, 255, 255)).save(tmp_path / "white.png")
+    Image.new("L", (32, 32), 4).save(tmp_path / "four.png")
+    for name, told in (("white", "it has the colour (255, 255, 255) (1,024 pixels)"), ("four", "it has the class 4")):
+        for verb in (["translate", f"input={name}.png", "output=out"], ["sample", f"layout={name}.png"]):
+            code, _, error = ganrun(verb[0], f"run={maps_run}", *verb[1:])
+            assert code == 1
+            assert f"{name}.png: {told}" in error
+            assert "classes and their colours: 0 background (0, 0, 0), 1 circle (230, 159, 0), 2 square" in error
+            assert "dataset.palette" not in error
+
+
+def test_samples_of_layouts(ganrun, maps_run, layouts, tmp_path):
+    code, _, error = ganrun("sample", f"run={maps_run}", "layout=maps", "count=3", "output=rows.png")
+    assert code == 0, error
+    assert "8 samples of step 2" in error  # layouts included
+    rows = pixels(tmp_path / "rows.png")
+    assert rows.shape[1] / rows.shape[0] == pytest.approx(2, rel=0.03)
+    loaded = package.load(maps_run)
+    settings = {
+        "layout": "maps/numbers.png",
+        "count": 12,
+        "seed": 0,
+        "truncation": None,
+        "condition": None,
+        "text": None,
+        "style": None,
+    }
+    grid = picture_of_layouts(loaded, settings | {"layout": str(layouts / "numbers.png")})
+    assert (len(grid.images), grid.columns) == (14, 7)
+    assert torch.equal(grid.images[0], grid.images[7])
+    colours = torch.from_numpy(pixels(layouts / "colours.png").copy()).permute(2, 0, 1) / 127.5 - 1
+    assert torch.allclose(grid.images[0], colours, atol=1e-6)
+    assert not torch.equal(grid.images[1], grid.images[2])  # dropout
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (["layout=wide.png"], "wide.png is 45x35, and the run's label maps are 32x32"),
+        (["layout=nowhere.png"], "nowhere.png does not exist"),
+        (["layout=maps", "condition=2"], "Leave condition out"),
+        (["layout=maps", "text=a circle"], "Leave text out"),
+        (["layout=maps", "files=single"], "ganrun translate writes single files"),
+        (["layout=maps", "count=0"], "count: must be"),
+    ],
+)
+def test_mistakes_with_layouts(ganrun, maps_run, layouts, asked, told):
+    code, _, error = ganrun("sample", f"run={maps_run}", *asked)
+    assert code == 1
+    assert told in error
+    assert "Traceback" not in error
+
+
+def test_layouts_are_for_models_of_label_maps(ganrun, run, layouts):
+    code, _, error = ganrun("sample", f"run={run}", "layout=maps")
+    assert code == 1
+    assert "CycleGAN takes no label maps. Leave layout out." in error
+
+
+def test_answers_are_scored_against_their_truths(ganrun, maps_run, tmp_path):
+    shutil.copytree(maps_run, tmp_path / "copy")
+    code, shown, error = ganrun("evaluate", "run=copy", "evaluation=pairs")
+    assert code == 0, error
+    for tag in ("fid_random", "kid_random", "kid_std_random", "translation_error", "psnr"):
+        assert tag in shown
+    assert "70 generated, 70 real" in shown
+    code, shown, error = ganrun("evaluate", "run=copy", "evaluation=translation")
+    assert code == 0, error
+    assert "cycle_error" not in shown
+    assert "no cycle_error: what made these samples has no way back" in error
+
+
+def test_maps_in_python(maps_run):
+    loaded = package.load(maps_run)
+    assert loaded.directions == ("source_to_target",)
+    maps = torch.randint(4, (2, 20, 33))
+    assert loaded.translate(maps, seed=0).shape == (2, 3, 20, 33)
+    assert torch.equal(loaded.translate(maps, seed=0), loaded.translate(maps, seed=0))
+    assert not torch.equal(loaded.translate(maps, seed=0), loaded.translate(maps, seed=1))
+    for mistake, told in [
+        (lambda: loaded.translate(maps, "b_to_a"), "direction=b_to_a: this Pix2Pix knows source_to_target"),
+        (lambda: loaded.translate(maps + 2), "0 to 3"),
+        (lambda: loaded.translate(maps.float()), "label maps of int64, not torch.float32"),
+        (lambda: loaded.translate(maps[:, None]), r"\[count, height, width\], not \[2, 1, 20, 33\]"),
+    ]:
+        with pytest.raises(RunError, match=told):
+            mistake()
+
+
 def test_names_stay_apart():
     assert target_names(dict.fromkeys(["a.png", "a.jpg", "b.jpg", "c/a.webp", "d.gif", "d.bmp"])) == {
         "a.png": "a.png",
@@ -242,3 +372,27 @@ def test_help_and_mistakes_do_not_import_torch(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "ganrun translate run=FOLDER input=DIR output=DIR" in done.stdout
+
+
+def test_samples_in_the_style_of_an_image(ganrun, maps_run, layouts, game_overrides, tmp_path):  # noqa: F811
+    run = tmp_path / "run"
+    play(run, *game_overrides("gaugan_style"), "trainer.steps=2", "optimizer.generator.lr=0.01")
+    for name, seed in (("dark", 0), ("bright", 230)):
+        noise = np.random.default_rng(seed).integers(0, 25, (48, 40, 3), dtype=np.uint8)
+        Image.fromarray(noise + np.uint8(seed)).save(tmp_path / f"{name}.png")
+    made = {}
+    for style in ("dark", "bright"):
+        for seed in (0, 1):
+            output = f"{style}{seed}.png"
+            asked = ["layout=maps", f"style={style}.png", "count=2", f"seed={seed}", f"output={output}"]
+            code, _, error = ganrun("sample", f"run={run}", *asked)
+            assert code == 0, error
+            made[output] = (tmp_path / output).read_bytes()
+    assert made["dark0.png"] == made["dark1.png"] != made["bright0.png"]
+    code, _, error = ganrun("sample", f"run={run}", "style=dark.png", "count=3")
+    assert code == 0, error
+    for asked, told in (("maps", "holds 2 images"), ("nowhere.png", "nowhere.png does not exist")):
+        code, _, error = ganrun("sample", f"run={run}", f"style={asked}", "count=1")
+        assert (code, told in error) == (1, True), error
+    code, _, error = ganrun("sample", f"run={maps_run}", "style=dark.png", "count=1")
+    assert (code, "Pix2Pix cannot be sampled with style" in error) == (1, True), error

@@ -141,9 +141,7 @@ def warnings(config: dict[str, Any]) -> list[str]:
             "add technique=[gradient_penalty], [spectral_norm] or [weight_clipping]"
         )
     if "pairwise" in provided and at(config, "model", "pool_size"):
-        lines.append(
-            "this loss compares reals with fakes, and those from the pool are older: consider model.pool_size=0"
-        )
+        lines.append("this loss compares reals with fakes, and those of the pool are older: try model.pool_size=0")
     betas = at(config, "optimizer", "discriminator", "betas")
     if "weight_clipping" in provided and isinstance(betas, list) and betas[0]:
         lines.append("weight clipping with momentum is known to be unstable: optimizer=rmsprop, or betas=[0.0,0.9]")
@@ -297,7 +295,7 @@ def _normal_latents(config: dict[str, Any]) -> Iterator[Problem]:
     if latent is None or latent.target.node.name == "Normal":
         return
     for node in nodes(config.get("model"), "model"):
-        if node.values.get("norm") == "virtual":
+        if node.values.get("norm") == "virtual" and "norm" in (node.target.parameters or ("norm",)):
             cause = f"virtual batch norm has normal reference latents, and those of {latent} are not"
             yield Problem(f"{node.path}.norm", cause, "Use norm=batch, or normal latents.")
         if "normal_latents" in node.traits("requires"):
@@ -346,7 +344,7 @@ def _remedy(path: str, trait: str) -> str:
     if trait == "label_maps":
         return "Choose dataset=label_maps."
     if trait == "captions":
-        return "Choose dataset=captioned."
+        return "Choose dataset=captioned, or dataset=shapes dataset.goes_with=texts."
     others = {
         "evaluation": "Choose another evaluation (evaluation=points, evaluation=none) or another dataset.",
         "model": "Choose another model (model=toy for 2-D points) or another dataset.",

@@ -38,7 +38,7 @@ def interpolate(settings: dict[str, Any]) -> Path:
     """
     folder = RunFolder(Path(settings["run"]))
     trained = load_run(folder.path, settings["step"], settings["weights"])
-    if settings["from_text"] is not None or settings["to_text"] is not None:
+    if trained.game.needs == "texts" or settings["from_text"] is not None or settings["to_text"] is not None:
         return between_texts(trained, settings, folder)
     game, rows, columns = trained.game, settings["rows"], settings["columns"]
     if not isinstance(game, LatentGame):

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from ganrun.config import manipulate
+from ganrun.config.conditions import read_style
+from ganrun.config.layouts import picture_of_layouts
 from ganrun.config.load import load_data
 from ganrun.config.texts import vectors_of
 from ganrun.config.trained import BATCH, Trained, load_run
@@ -83,6 +85,9 @@ def file_name(step: int, settings: dict[str, Any]) -> str:
     given |= manipulate.named(settings)
     if settings["text"] is not None:
         given["text"] = slug(texts_of(settings))
+    for key in ("layout", "style"):
+        if settings[key] is not None:
+            given[key] = slug([Path(settings[key]).stem, settings[key]])
     if settings["arithmetic"]:
         given["sum"] = settings["arithmetic"].replace(" ", "")
     parts = [f"{key}_{value}" for key, value in given.items() if value is not None]
@@ -105,6 +110,8 @@ def samples_of(trained: Trained, settings: dict[str, Any], condition: Tensor | i
     """Arguments of :meth:`Trained.sample`."""
     options = {key: settings[key] for key in OPTIONS if settings[key] is not None}
     options |= manipulate.injected(trained.game, settings)
+    if settings["style"] is not None:
+        options["style"] = read_style(trained, settings["style"])
     return {"condition": condition} | {key: settings[key] for key in ("count", "seed", "truncation")} | options
 
 
@@ -131,6 +138,8 @@ def write_single_files(trained: Trained, settings: dict[str, Any], where: Path) 
         raise RunError("files=single writes images, and this run makes points. Use files=grid.")
     if settings["numbered"] or settings["arithmetic"]:
         raise RunError("numbered and arithmetic make one picture. Use files=grid.")
+    if settings["layout"] is not None:
+        raise RunError("layout makes one picture; ganrun translate writes single files. Use files=grid.")
     if settings["text"] is None:
         condition = given_condition(trained, settings)
     else:
@@ -177,6 +186,8 @@ def picture_of(trained: Trained, settings: dict[str, Any]) -> Picture:
     Raises:
         RunError: points were to be numbered.
     """
+    if settings["layout"] is not None:
+        return picture_of_layouts(trained, settings)
     if trained.game.needs == "texts" or settings["text"] is not None:
         return picture_of_texts(trained, settings)
     count = settings["count"]

@@ -84,6 +84,8 @@ class SampleConfig:
         truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
         condition: class of all samples; ``None``: one class per row.
         text: one or several, of each of which ``count`` samples are drawn; ``None``: captions of the data.
+        layout: label map, or directory or ZIP archive of them, to be drawn; ``count`` is of each.
+        style: image whose style all samples take.
         files: one grid, or a file per sample.
         numbered: whether every image of a grid has its number below it.
         arithmetic: a sum of numbered samples' latents, whose picture is drawn instead.
@@ -112,6 +114,8 @@ class SampleConfig:
     truncation: Positive | None
     condition: NonNegativeInt | None
     text: str | list[str] | None
+    layout: str | None
+    style: str | None
     files: Literal["grid", "single"]
     numbered: bool
     arithmetic: str | None

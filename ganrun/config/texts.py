@@ -12,6 +12,7 @@ from ganrun.config.build import build
 from ganrun.config.words import listing
 from ganrun.core.errors import RunError
 from ganrun.core.facts import Facts
+from ganrun.data.text import words
 from ganrun.games.base import Game
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def vectors_of(texts: str | Sequence[str], game: Game, config: dict[str, Any], f
                 f"The run knows no word of {text!r}. It was trained on captions like: {listing(facts.vocabulary[:20])}."
             )
     if facts.vocabulary:
-        unknown = [word for word in " ".join(texts).split() if not encoder.encode([word], facts.vocabulary).any()]
-        if unknown := [word for word in unknown if any(map(str.isalnum, word))]:
-            log.warning("words that the run does not know are left out: %s", listing(dict.fromkeys(unknown)))
+        heard = dict.fromkeys(words(" ".join(texts)))
+        if unknown := [word for word in heard if not encoder.encode([word], facts.vocabulary).any()]:
+            log.warning("words that the run does not know are left out: %s", listing(unknown))
     return vectors

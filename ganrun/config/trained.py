@@ -104,10 +104,14 @@ class Trained:
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """Ways in which images, or label maps, are turned into others; none: the game does not do so."""
-        if self.game.directions or self.game.needs not in ("images", "maps"):
+        """Ways in which images, or label maps, are turned into others; none: the game does not do so.
+
+        Of paired data there is one, that which the run was trained for.
+        """
+        if self.game.needs not in ("images", "maps") or len(self.game.directions) > 1:
             return self.game.directions
-        return (str(self.config.get("dataset", {}).get("direction", "a_to_b")),)
+        known = self.game.directions or ("source_to_target",)
+        return (str(self.config.get("dataset", {}).get("direction", known[0])),)
 
     @torch.no_grad()
     def translate(self, images: Tensor, direction: str | None = None, seed: int | None = None) -> Tensor:
@@ -128,11 +132,13 @@ class Trained:
         """
         way = self.direction(direction)
         self._check_sources(images)
-        if self.game.directions:
-            one_batch = lambda part: self.game.translate(part, way)  # noqa: E731
-        else:
-            one_batch = lambda part: self.game.sample(len(part), part)  # noqa: E731
-        parts = images.to(self.game.device).split(TRANSLATED)
+
+        def one_batch(part: Tensor) -> Tensor:
+            between_domains = len(self.game.directions) > 1
+            return self.game.translate(part, way) if between_domains else self.game.sample(len(part), part)
+
+        kind = torch.int64 if self.game.needs == "maps" else torch.float32
+        parts = images.to(self.game.device, kind).split(TRANSLATED)
         with _seeded(seed):
             return torch.cat([at_any_size(one_batch, part, self.game.sides()) for part in parts])
 

@@ -10,14 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from tqdm import tqdm
 
+from ganrun.config.conditions import read_condition, visible
 from ganrun.config.trained import Trained, load
 from ganrun.core.errors import GanrunError, RunError
-from ganrun.data.base import normalise
-from ganrun.data.decode import Shaping, open_image, shape_image
 from ganrun.data.source import Source, open_input
 from ganrun.engine.seeding import fixed_seed
 from ganrun.metrics.base import quantise
@@ -92,36 +90,6 @@ def refuse_inputs(source: Source, output: Path, targets: Mapping[str, str], sing
         raise RunError(f"{output} is where the inputs are. Give another folder with output=DIR.")
 
 
-def read_image(trained: Trained, source: Source, name: str, settings: Mapping[str, Any]) -> Tensor:
-    """A file as the run takes it, ``[1, C, H, W]``.
-
-    Raises:
-        RunError: it cannot be decoded.
-    """
-    channels = trained.source_shape[0]
-    try:
-        image = open_image(source.read(name)).convert("L" if channels == 1 else "RGB")
-    except UnidentifiedImageError:
-        raise RunError("it holds no image.") from None
-    except Exception as error:  # Pillow raises many kinds for a damaged file
-        raise RunError(f"it cannot be decoded ({error}).") from None
-    image = shape_image(image, Shaping(None, "none", "bicubic", settings["half"]))
-    if settings["size"] == "training":
-        image = as_in_training(image, trained)
-    pixels = np.asarray(image).reshape(image.height, image.width, channels)
-    return normalise(torch.from_numpy(pixels.copy())[None])
-
-
-def as_in_training(image: Image.Image, trained: Trained) -> Image.Image:
-    """An image brought to the size of the training images, in the way in which they were."""
-    height, width = trained.source_shape[-2:]
-    dataset = trained.config.get("dataset", {})
-    crop, filter = dataset.get("crop", "center"), dataset.get("filter", "bicubic")
-    if height == width:
-        return shape_image(image, Shaping(height, crop, filter))
-    return image.resize((width, height), Image.Resampling[filter.upper()])
-
-
 def translated(
     trained: Trained, source: Source, name: str, direction: str, settings: Mapping[str, Any]
 ) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -130,7 +98,7 @@ def translated(
     Raises:
         GanrunError: it cannot be read, or is too large.
     """
-    images = read_image(trained, source, name, settings)
+    images = read_condition(trained, source, name, settings["half"], settings["size"] == "training")
     try:
         with fixed_seed("translate", settings["seed"], name):
             answer = trained.translate(images, direction)
@@ -141,7 +109,8 @@ def translated(
         raise RunError(
             f"there is not enough memory for {width}x{height} pixels. Make it smaller, or use size=training."
         ) from None
-    pixels = quantise(beside(images, answer) if settings["side_by_side"] else answer)[0].permute(1, 2, 0).cpu().numpy()
+    shown = beside(visible(images, trained), answer) if settings["side_by_side"] else answer
+    pixels = quantise(shown)[0].permute(1, 2, 0).cpu().numpy()
     return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
 
 

@@ -43,7 +43,7 @@ class Captions:
             "condition_size": encoder.size(vocabulary),
             "vocabulary": vocabulary,
         }
-        content = [self.texts, type(encoder).__name__, self.facts]
+        content = [self.texts, encoder.identity, self.facts]
         self.digest = hashlib.sha256(repr(content).encode()).hexdigest()
 
     def __str__(self) -> str:
@@ -101,7 +101,9 @@ def captions_of(source: Source, path: str | None) -> dict[str, list[str]]:
         )
     without = [name for name, captions in found.items() if not captions]
     if without:
-        raise DataError(f"{_count(without, 'image')} of {source.path} without a caption in {where}. Add captions.")
+        raise DataError(
+            f"{where} has no caption of {_count(without, 'image')} of {source.path}. Add captions or remove the images."
+        )
     return found
 
 

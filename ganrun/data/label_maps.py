@@ -107,7 +107,7 @@ def _decode_maps(
 
     def read(data: bytes) -> Image.Image:
         image = shape_image(open_map(data), replace(shaping, size=None))
-        numbers = Image.fromarray(_numbers(image, palette, pixels, tolerance))
+        numbers = Image.fromarray(numbers_of(image, palette, pixels, tolerance))
         return shape_image(numbers, Shaping(shaping.size, "none", "nearest"))
 
     def produce() -> Iterator[Block]:
@@ -116,8 +116,18 @@ def _decode_maps(
     return cached(f"{source.path.stem}-maps", settings, produce)
 
 
-def _numbers(image: Image.Image, palette: Palette | None, pixels: Pixels, tolerance: float | None) -> np.ndarray:
-    """The class ``[H, W]`` of every pixel."""
+def numbers_of(image: Image.Image, palette: Palette | None, pixels: Pixels, tolerance: float | None) -> np.ndarray:
+    """The class ``[H, W]`` (uint8) of every pixel.
+
+    Args:
+        image: as :func:`~ganrun.data.palette.open_map` opens it.
+        palette: of the classes.
+        pixels: whether they hold colours or numbers.
+        tolerance: largest distance in RGB to the colour of a class; ``None``: any.
+
+    Raises:
+        DataError: a pixel is of no class; the message lacks its subject, the file.
+    """
     if pixels == "numbers" or (pixels == "auto" and is_numbers(image)):
         if not is_numbers(image):
             raise DataError(f"has colours ({image.mode}), not numbers of classes. Set dataset.pixels=colours")

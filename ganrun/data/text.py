@@ -30,6 +30,11 @@ LENGTHS = (3, 4, 5)
 class Encoder:
     """From texts to vectors of length one."""
 
+    @property
+    def identity(self) -> str:
+        """What the vectors depend on besides texts and vocabulary; part of the data's fingerprint."""
+        return type(self).__name__
+
     def vocabulary(self, captions: Sequence[str]) -> tuple[str, ...]:
         """What of the training captions :meth:`encode` has to know; nothing for most encoders."""
         return ()
@@ -146,8 +151,14 @@ class FromFile(Encoder):
                 "vectors=[N, size numbers])."
             ) from error
         self.path = place
+        self._digest = hashlib.sha256(vectors.tobytes()).hexdigest()
         self.vectors = torch.from_numpy(vectors)
         self.rows = {plain(str(text)): row for row, text in enumerate(texts)}
+
+    @property
+    def identity(self) -> str:
+        """What the file holds."""
+        return f"{super().identity} {self._digest}"
 
     def size(self, vocabulary: Sequence[str]) -> int:
         """Those of the file."""
@@ -198,6 +209,11 @@ class SentenceEncoder(Encoder):
                 f"The model {self.model!r} is not on this machine ({reason}). Fetch it first, name its folder with "
                 f"dataset.encoder.model=..., or {instead}"
             ) from error
+
+    @property
+    def identity(self) -> str:
+        """Which network it is."""
+        return f"{super().identity} {self.model}"
 
     def size(self, vocabulary: Sequence[str]) -> int:
         """Those of the network."""

@@ -62,6 +62,8 @@ class AdversarialGame(LatentGame):
         classes: classes of the data; used when ``conditional``.
     """
 
+    alone = ("generator", "latent")
+
     def __init__(
         self,
         generator: nn.Module | list[nn.Module],

@@ -91,6 +91,10 @@ class Game(nn.Module):
     directions: tuple[str, ...] = ()
     """Names of the ways in which :meth:`translate` turns images into others; the first is that of :meth:`sample`."""
 
+    alone: tuple[str, ...] = ()
+    """Settings of the model that suffice to draw samples, so that these parts can be exported; none: nothing less than
+    the run does."""
+
     classes: int = 0
     """Number of classes whose labels :meth:`sample` takes as its condition; 0: it takes none."""
 

@@ -42,6 +42,7 @@ class CycleGAN(Game):
     provides = ("answers",)
     needs = "images"
     directions = ("a_to_b", "b_to_a")
+    alone: tuple[str, ...] = ("a_to_b", "b_to_a")
 
     def __init__(
         self,

@@ -20,13 +20,13 @@ class NICEGAN(Game):
     """Translators without encoders of their own: they decode what the source's discriminator makes of an image.
 
     With E_A and E_B the encoders in the discriminators D_A and D_B, G_B and G_A the decoders ``a_to_b`` and
-    ``b_to_a``, and ``b' = G_B(E_A(a))`` (equations 5 to 8)::
+    ``b_to_a``, and ``b' = G_B(E_A(a))`` (section 3)::
 
         discriminators  what the objective says of D_A and D_B, over all of their heads
         decoders        the same of their fakes + λ_cycle |G_A(E_B(b')) - a|₁ + λ_rec |G_A(E_A(a)) - a|₁, and with
                         a and b exchanged
 
-    Training is decoupled (section 3.2): an encoder belongs to its discriminator, whose move alone changes it. In the
+    Training is decoupled (section 3.3): an encoder belongs to its discriminator, whose move alone changes it. In the
     decoders' move gradients pass through it, and only the estimate u of its spectral normalisation goes on.
 
     Every call of an encoder is a call of its discriminator, ``discriminator(images, judged=False)``.
@@ -49,6 +49,7 @@ class NICEGAN(Game):
     provides = ("answers", "shared_encoder")
     needs = "images"
     directions = ("a_to_b", "b_to_a")
+    alone = ("a_to_b", "b_to_a", "discriminator_a", "discriminator_b")
 
     def __init__(
         self,

@@ -36,6 +36,7 @@ class Pix2Pix(Game):
     requires = ("images", "aligned")
     provides = ("answers",)
     directions: tuple[str, ...] = ("source_to_target",)
+    alone = ("generator",)
 
     def __init__(
         self,

@@ -29,6 +29,7 @@ from ganrun.networks.layers.sizes import doublings
 
 Latent = Callable[[int, torch.device], Tensor]
 
+TEXTS = 8  # in a picture at most
 PER_TEXT = 3  # latents of every text in a picture of the stages
 WAY = 8  # images on a way from one text to another
 
@@ -237,9 +238,9 @@ class StackGAN(Game):
         return resize(images, size=(self.size, self.size), mode="bilinear")
 
     def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
-        rows = min(len(examples), max(1, count // (1 + PER_TEXT * len(self.drawings))))
+        rows = min(len(examples), TEXTS, max(1, count // (1 + PER_TEXT * len(self.drawings))))
         pictures: dict[str, Picture] = {"generated": self.by_text(examples, rows)}
-        if ways := min(max(1, count // WAY), len(examples) // 2):
+        if ways := min(max(1, count // WAY), TEXTS // 2, len(examples) // 2):
             pictures["interpolation"] = self.between_texts(examples, ways)
         return pictures
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ganrun import __version__
 from ganrun.core.types import Dataset, LatentSpace
-from ganrun.data.domain import Domain
+from ganrun.data.one_domain import OneDomain
 from ganrun.metrics.cache import remember
 from ganrun.metrics.protocol import Stamp
 
@@ -133,8 +133,8 @@ class Samples:
     Args:
         generated: uint8 images ``[N, C, H, W]``, or points ``[N, 2]``; empty when every metric looks at features only.
         features: of the generated images; ``None`` when no metric of the evaluation needs them.
-        condition: class labels ``[N]``, label maps ``[N, H, W]`` or vectors of texts ``[N, D]`` that the samples were
-            asked for; ``None`` from an unconditional generator and from translators of images.
+        condition: class labels ``[N]`` (int64), label maps ``[N, H, W]`` (uint8) or vectors of texts ``[N, D]`` that
+            the samples were asked for; ``None`` from an unconditional generator and from translators of images.
         reference: features of the real images.
         dataset: the real data; of several domains the one that is compared with.
         space: the latents that the samples come from, if there are any and one can walk through them.
@@ -410,7 +410,7 @@ class Evaluation:
                 if keep:
                     generated.append(batch.cpu())
                 if condition is not None:
-                    conditions.append(condition.cpu())
+                    conditions.append(_small(condition).cpu())
                 bar.update(len(batch))
         return Samples(
             generated=torch.cat(generated[1:] or generated),
@@ -444,7 +444,7 @@ class Evaluation:
             return None
 
     def _domain(self, number: int) -> Dataset:
-        return self.dataset if self.dataset.facts.domains == 1 else Domain(self.dataset, number)
+        return self.dataset if self.dataset.facts.domains == 1 else OneDomain(self.dataset, number)
 
     def _sample_count(self, supply: Supply) -> int:
         return self.samples if supply.available is None else min(self.samples, supply.available)
@@ -474,7 +474,7 @@ class Evaluation:
                 for images, condition in real_images(dataset, count, self.batch_size):
                     part = self._extract(images).pooled
                     pooled.append(part[:room])
-                    if condition is not None:
+                    if condition is not None and condition.ndim == 1:  # other conditions are as large as images
                         conditions.append(condition[:room].cpu())
                     room -= len(pooled[-1])
                     bar.update(len(images))
@@ -492,6 +492,11 @@ def settings(metric: object) -> str:
 
 def _word(value: Any) -> str:
     return f"{type(value).__name__}({settings(value)})" if hasattr(value, "__dict__") else str(value)
+
+
+def _small(condition: Tensor) -> Tensor:
+    """Label maps in one byte per pixel."""
+    return condition.to(torch.uint8) if condition.ndim == 3 else condition
 
 
 def _joined(parts: Sequence[Features]) -> Features:

@@ -38,7 +38,7 @@ def _score_map(width: int) -> nn.Sequential:
 
 
 class Attention(nn.Module):
-    """``z = LReLU(λ · mix([w ⊙ h, w ⊙ h]) + h)``: residual attention by a class activation map (section 3.1).
+    """``z = LReLU(λ · mix([w ⊙ h, w ⊙ h]) + h)``: residual attention by a class activation map (section 3.2).
 
     w is the weight of the linear classifier that tells real from fake by the average and the maximum of every channel;
     its score is trained as a third head. λ is learned and begins at 0.
@@ -182,6 +182,8 @@ class Generator(nn.Module):
         factor = 2**HALVINGS
         if any(side % factor or side < 2 * factor for side in sides):
             raise ValueError(f"NICE-GAN's generator needs sides divisible by 4 and at least 8; got {tuple(sides)}")
+        if light:
+            self.multiple, self.least = factor, 2 * factor  # of the sides of other images that it takes
         wide = factor * width
         positions = 1 if light else sides[0] // factor * (sides[1] // factor)
         self.light = light

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ganrun.core.types import Batch, Dataset
-from ganrun.data.domain import Domain
+from ganrun.data.one_domain import OneDomain
 from ganrun.games.base import Game
 from ganrun.metrics.base import Draw, Supply
 
@@ -75,7 +75,7 @@ class _Answers:
 def _translations(game: Game, dataset: Dataset, number: int) -> Supply:
     """Translations of one of two domains, from the first to the second (``number`` 0) or back (1)."""
     there, back = game.directions[number], game.directions[1 - number]
-    sources = Domain(dataset, number)
+    sources = OneDomain(dataset, number)
     order = fixed_order(sources.facts.count[0])
     drawn = 0
 

@@ -235,6 +235,41 @@ def test_biggan_needs_labels_unless_told_otherwise(composed):
     assert check_facts(composed(*pictures, "model.conditional=false"), facts) == []
 
 
+def test_decoders_are_averaged_with_the_encoders_they_share(composed):
+    nicegan = ["model=nicegan", "dataset=unpaired"]
+    assert check(composed(*nicegan)) == []
+    (problem,) = check(composed(*nicegan, "technique=[ema]"))
+    assert problem.path == "player.generator.ema"
+    assert "both are averaged alike, or neither" in problem.cause
+    assert check(composed(*nicegan, "technique=[ema]", "player.discriminator.ema=${player.generator.ema}")) == []
+    average = "player.discriminator.ema={halflife_images: 100.0, rampup: 0.05}"
+    assert [problem.path for problem in check(composed(*nicegan, average))] == ["player.generator.ema"]
+    assert check(composed("technique=[ema]")) == []  # of a game without shared encoders
+
+
+@pytest.mark.parametrize(
+    ("choices", "path", "cause"),
+    [
+        (["loss=wgan"], "player.discriminator.weight_clip", "weight clipping and model.discriminator_a.spectral"),
+        (["loss=gan_qp"], "model.discriminator", "scores patches, but loss.adversarial (QuadraticPotential)"),
+        (["loss=c_transform"], "model.discriminator", "scores patches, but loss.adversarial (CTransform)"),
+        (["loss=gngan"], "model.discriminator", "scores patches, but loss.normaliser (GradientNormalisation)"),
+        (["technique=[merged]"], "model", "for one generator and one discriminator, and this model has a_to_b"),
+        (["loss=ebgan"], "loss.adversarial", "needs a discriminator whose score is an energy"),
+    ],
+)
+def test_what_nicegan_refuses(composed, choices, path, cause):
+    (problem, *_) = check(composed("model=nicegan", "dataset=unpaired", *choices))
+    assert problem.path == path
+    assert cause in problem.cause
+
+
+@pytest.mark.parametrize("loss", ["minimax", "hinge", "wgan_gp", "wgan_div", "fgan", "rpgan", "ragan", "wgan"])
+def test_what_nicegan_goes_with(composed, loss):
+    free = ["player.discriminator.weight_clip=null"] if loss == "wgan" else []
+    assert check(composed("model=nicegan", "dataset=unpaired", f"loss={loss}", *free)) == []
+
+
 @pytest.mark.parametrize(
     ("technique", "changes", "mover"),
     [
@@ -264,3 +299,15 @@ def test_pix2pix_needs_sources(composed):
 def test_losses_of_whole_samples_refuse_patches(composed, loss):
     (problem,) = check(composed("model=pix2pix", "dataset=paired", f"loss={loss}"))
     assert "scores patches" in problem.cause
+
+
+@pytest.mark.parametrize("loss", ["loss=c_transform", "+loss@model.objectives.16=c_transform"])
+def test_fakes_upon_real_coarse_images_are_not_compared_with_all_reals(composed, loss):
+    (problem,) = check(composed("model=lapgan", loss))
+    assert problem.path == "model.generator"
+    assert "upon the real images' own coarse parts" in problem.cause
+    assert check(composed("model=lapgan", loss.replace("c_transform", "gan_qp"))) == []
+
+
+def test_networks_without_a_norm_are_not_told_of_virtual_batch_norm(composed):
+    assert check(composed("model=lapgan", "+model.generator.norm=virtual")) == []

@@ -2,7 +2,11 @@ import pytest
 import torch
 from torch import nn
 
+from ganrun.config.exported import describe
+from ganrun.core.errors import RunError
+from ganrun.core.facts import Facts
 from ganrun.core.types import Batch
+from ganrun.engine import precision
 from ganrun.games.nicegan import NICEGAN, encode, heat_map
 from ganrun.losses.lsgan import LeastSquares
 from ganrun.losses.objective import Objective
@@ -220,6 +224,24 @@ def test_discriminators_without_encoder_are_refused():
     game = make()
     with pytest.raises(ValueError, match="begin with an encoder"):
         NICEGAN(game.a_to_b, game.b_to_a, game.discriminator_a, nn.Linear(1, 1), lsgan(), 6.0, 10.0, 10.0)
+
+
+def test_encoders_compute_in_bf16_where_their_discriminators_do():
+    game = make().eval()
+    a, b = squares().domains
+    exact = encode(game.discriminator_a, a)
+    precision.prepare(game, torch.device("cpu"), "bf16")
+    rough = encode(game.discriminator_a, a)
+    assert rough.dtype == torch.float32
+    assert not torch.equal(rough, exact)
+    torch.testing.assert_close(rough, exact, atol=0.05, rtol=0.05)
+    terms = game.discriminator_terms(a, b) | game.generator_terms(a, b)
+    assert {term.dtype for term in terms.values()} == {torch.float32}
+
+
+def test_a_decoder_is_no_translator_by_itself():
+    with pytest.raises(RunError, match="NICEGAN has no single generator that could be exported"):
+        describe(make(), {"model": {}}, Facts("images", SHAPE, (4, 4)))
 
 
 def errors(game):

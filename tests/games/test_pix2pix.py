@@ -154,8 +154,8 @@ def test_a_unet_serves_cyclegan():
     game = CycleGAN(
         a_to_b=unet.Generator(4, None, "instance", 1, False, 0, SHAPE),
         b_to_a=unet.Generator(4, None, "instance", 1, False, 0, SHAPE),
-        discriminator_a=patchgan.Discriminator(4, 1, "instance", SHAPE),
-        discriminator_b=patchgan.Discriminator(4, 1, "instance", SHAPE),
+        discriminator_a=patchgan.Discriminator(4, 1, "instance", False, SHAPE),
+        discriminator_b=patchgan.Discriminator(4, 1, "instance", False, SHAPE),
         objective=objective_of(LeastSquares(0.0, 1.0, 1.0)),
         adversarial_weight=2.0,
         discriminator_factor=0.5,

@@ -123,7 +123,13 @@ def test_decoder_treats_samples_alone_and_stays_in_range(light):
 
 
 def test_a_light_decoder_takes_other_sizes():
-    assert Generator(2, 4, 1, True, (3, 16, 16))(torch.randn(1, 4, 5, 9)).shape == (1, 3, 20, 36)
+    light, full = (Generator(4, 4, 1, light, (3, 24, 24)) for light in (True, False))
+    assert (light.multiple, light.least) == (4, 8)
+    assert not hasattr(full, "multiple")
+    critic = Discriminator(4, 0, 1, True, (3, 24, 24))
+    for side in (8, 12):
+        images = torch.zeros(1, 3, side, 8)
+        assert light(critic(images, judged=False).code).shape == images.shape
 
 
 def test_encoder_code_at_a_quarter():

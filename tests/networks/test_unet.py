@@ -95,7 +95,7 @@ def test_the_conditional_critic_sees_the_source_and_its_place():
     images, source = torch.rand(2, 2, 3, 16, 16)
     score = critic(images, source).score
     assert not torch.equal(score, critic(images, source.flip(3)).score)
-    plain = patchgan.Discriminator(4, 1, "none", (6, 16, 16))
+    plain = patchgan.Discriminator(4, 1, "none", False, (6, 16, 16))
     plain.load_state_dict(critic.state_dict())
     torch.testing.assert_close(score, plain(torch.cat([source, images], 1)).score)
     with pytest.raises(ValueError, match="needs a condition"):

@@ -9,7 +9,7 @@ from torch import Tensor
 from ganrun.core.types import Batch, Dataset
 
 
-class Domain:
+class OneDomain:
     """A view of one domain; labels and other conditions belong to the first.
 
     Args:
