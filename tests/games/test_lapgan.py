@@ -39,7 +39,7 @@ def make_game(
     dropout: float = 0.0,
     latent=Uniform,
     common: Objective | None = None,
-    objectives: dict[str, Objective] | None = None,
+    objectives: dict[str | int, Objective] | None = None,
 ) -> LAPGAN:
     facts = {"spectral": False, "init": "default", "conditional": classes > 0, "channels": channels, "classes": classes}
     return LAPGAN(
@@ -359,5 +359,5 @@ def test_other_networks_may_take_their_places(assert_partition):
 
 
 def test_lsgan_at_one_level_only():
-    game = make_game(objectives={"8": objective(LeastSquares(0.0, 1.0, 1.0))})
+    game = make_game(objectives={8: objective(LeastSquares(0.0, 1.0, 1.0))})
     assert [type(level.objective.adversarial) for level in game.storeys] == [LeastSquares, NonSaturating]
