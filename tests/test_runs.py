@@ -115,7 +115,7 @@ SMALL = {
     ],
     "pix2pix": ["model.generator.width=4", "model.discriminator.width=4", "model.discriminator.layers=1"],
     "lapgan": [
-        *("dataset.size=8", "model.levels=2", "model.latent_size=8", "model.generator_coarsest.widths=[16]"),
+        *("dataset.size=8", "model.levels=[5,8]", "model.latent_size=8", "model.generator_coarsest.widths=[16]"),
         *("model.discriminator_coarsest.widths=[16]", "model.generator.width=4", "model.discriminator.width=4"),
         "model.discriminator.kernel=3",
     ],
@@ -784,7 +784,7 @@ def test_every_game_is_diagnosed(tmp_path, game_overrides, model):
 
     play(tmp_path, *game_overrides(model), "trainer.steps=2")
     logged = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
-    domains = dict.fromkeys(TRANSLATORS, ("_a", "_b")).get(model, ("_4", "_8") if model == "lapgan" else ("",))
+    domains = dict.fromkeys(TRANSLATORS, ("_a", "_b")).get(model, ("_5", "_8") if model == "lapgan" else ("",))
     groups = DIAGNOSTICS.keys() - (
         {"equilibrium"} if model in ("began", "stackgan") else {}
     )  # theirs depends on the data
