@@ -25,6 +25,7 @@ def needed(choice: str) -> list[str]:
     return {
         "evaluation=pairs": ["dataset=paired"],
         "evaluation=points": ["dataset=ring"],
+        "evaluation=single_image": ["dataset=single_image"],
         "evaluation=translation": ["dataset=unpaired"],
         "loss=ebgan": ["model=ebgan"],
         "loss=began": ["model=began"],
