@@ -671,8 +671,9 @@ def test_two_processes_resume_between_scales_and_inside_them(tmp_path, game_over
     for step in (None, 4, 7):
         run = tmp_path / str(step)
         if step is not None:
-            (run / "checkpoints").mkdir(parents=True)
-            shutil.copy(tmp_path / f"None/checkpoints/step_{step:08d}.pt", run / "checkpoints")
+            shutil.copytree(tmp_path / "None", run, ignore=shutil.ignore_patterns("status.json"))
+            for later in range(step + 1, 9):
+                (run / "checkpoints" / f"step_{later:08d}.pt").unlink()
         process = command(*alike, *kept, f"run={run}")
         output, _ = process.communicate(timeout=300)
         assert process.returncode == 0, output
