@@ -191,7 +191,10 @@ def game_overrides(two_domains):
             "nicegan": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32", "model=nicegan"],
             "singan": ["dataset=single_image"],
             "gaugan": ["dataset=shapes", "dataset.goes_with=maps", "dataset.count=20", "model=gaugan"],
-            "gaugan_style": ["dataset=shapes", "dataset.goes_with=maps", "dataset.count=20", "model=gaugan_style"],
+            "gaugan_style": [
+                *("dataset=label_maps", f"dataset.path={two_domains}", "dataset.size=32", "dataset.palette=facades"),
+                *("dataset.tolerance=null", "model=gaugan_style"),
+            ],
             "pix2pix": ["dataset=paired", f"dataset.path={two_domains}", "dataset.size=32"],
             "stackgan": [*SHAPES, "dataset.goes_with=texts", "model=stackgan"],
         }.get(model, ["dataset=digits", "dataset.subset=64", f"model={model}"])
