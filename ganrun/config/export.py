@@ -81,7 +81,7 @@ def _save_graph(
     network: nn.Module, game: Game, trained: Trained, path: Path, save: Callable[..., Callable[..., Tensor]]
 ) -> Path:
     read = save(network, _inputs(game, trained, 2), path)
-    others = _inputs(game, trained, 3)
+    others = _inputs(game, trained, 3).values()
     made = []
     for one in (read, network):
         with torch.no_grad(), fixed_seed("export"):  # of networks that draw noise
@@ -99,10 +99,10 @@ def _save_graph(
 
 def _inputs(game: Game, trained: Trained, count: int) -> Inputs:
     if isinstance(game, LatentGame):
-        latents = game.latent(count, torch.device("cpu"))
-        return (latents, torch.arange(count) % game.classes) if game.classes else (latents,)
+        latents = {"latents": game.latent(count, torch.device("cpu"))}
+        return latents | {"classes": torch.arange(count) % game.classes} if game.classes else latents
     sources = torch.rand(count, *trained.source_shape) * 2 - 1
     if game.needs == "maps":
         sources = torch.randint(trained.facts.condition_size, (count, *trained.source_shape))
     latent = getattr(game, "latent", None)
-    return (sources,) if latent is None else (sources, latent(count, torch.device("cpu")))
+    return {"sources": sources} | ({} if latent is None else {"latents": latent(count, torch.device("cpu"))})

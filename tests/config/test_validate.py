@@ -34,6 +34,7 @@ def needed(choice: str) -> list[str]:
         "model=ebgan_toy": ["dataset=ring"],
         "model=toy": ["dataset=ring"],
         "model=cyclegan": ["dataset=unpaired"],
+        "model=ganilla": ["dataset=unpaired"],
         "model=nicegan": ["dataset=unpaired"],
         "model=singan": ["dataset=single_image"],
         "model=pix2pix": ["dataset=paired"],
