@@ -285,11 +285,32 @@ def test_the_small_stylegan2_learns(tmp_path):
 
 @pytest.mark.parametrize("group", ["dataset", "dataset/encoder", "evaluation", "debug", "trainer"])
 def test_every_option_composes(group):
-    data = {"points": "ring", "translation": "unpaired", "pairs": "paired"}
+    data = {"points": "ring", "translation": "unpaired", "pairs": "paired", "single_image": "single_image"}
     for option in options(group):
         path = ["dataset.encoder.path=x"] if option == "from_file" else []
         chosen = [f"dataset={data.get(option, 'shapes')}"] if group in ("dataset/encoder", "evaluation") else []
         config_of(*chosen, f"{group}={option}", *path)
+
+
+@pytest.mark.parametrize(
+    ("model", "goes_with", "tags"),
+    [
+        ("pix2pix", "maps", {"segmentation_agreement", "segmentation_iou"}),
+        ("stackgan", "texts", {"caption_retrieval"}),
+    ],
+)
+def test_whether_answers_show_what_was_asked_for(tmp_path, model, goes_with, tags):
+    """By networks of one epoch, on data of which there are too few for FID."""
+    networks = {
+        "maps": ["evaluation=label_maps", "evaluation.metrics.segmentation_agreement.segmenter.epochs=1"],
+        "texts": ["evaluation=captions", "evaluation.metrics.caption_retrieval.matcher.epochs=1"],
+    }[goes_with]
+    data = [*SHAPES, "dataset.count=48", f"dataset.goes_with={goes_with}", f"model={model}"]
+    quiet = [*QUIET[1:], "evaluation.samples=32", "trainer.batch_size=8", "trainer.steps=1"]
+    play(tmp_path, *data, *SMALL[model], *networks, *quiet)
+    scores = json.loads((tmp_path / "evaluation.json").read_text())[-1]["scores"]
+    assert tags == {tag for tag in scores if "random" not in tag}
+    assert all(0 <= scores[tag] <= 1 for tag in tags)
 
 
 @pytest.mark.parametrize("model", POOLED)

@@ -23,6 +23,8 @@ CHOICES = [
 def needed(choice: str) -> list[str]:
     """Choices without which ``choice`` rightly does not fit."""
     return {
+        "evaluation=captions": ["dataset=captioned"],
+        "evaluation=label_maps": ["dataset=label_maps"],
         "evaluation=pairs": ["dataset=paired"],
         "evaluation=points": ["dataset=ring"],
         "evaluation=translation": ["dataset=unpaired"],
@@ -32,6 +34,7 @@ def needed(choice: str) -> list[str]:
         "model=ebgan_toy": ["dataset=ring"],
         "model=toy": ["dataset=ring"],
         "model=cyclegan": ["dataset=unpaired"],
+        "model=ganilla": ["dataset=unpaired"],
         "model=nicegan": ["dataset=unpaired"],
         "model=singan": ["dataset=single_image"],
         "model=pix2pix": ["dataset=paired"],

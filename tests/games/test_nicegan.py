@@ -2,9 +2,6 @@ import pytest
 import torch
 from torch import nn
 
-from ganrun.config.exported import describe
-from ganrun.core.errors import RunError
-from ganrun.core.facts import Facts
 from ganrun.core.types import Batch
 from ganrun.engine import precision
 from ganrun.games.nicegan import NICEGAN, encode, heat_map
@@ -237,11 +234,6 @@ def test_encoders_compute_in_bf16_where_their_discriminators_do():
     torch.testing.assert_close(rough, exact, atol=0.05, rtol=0.05)
     terms = game.discriminator_terms(a, b) | game.generator_terms(a, b)
     assert {term.dtype for term in terms.values()} == {torch.float32}
-
-
-def test_a_decoder_is_no_translator_by_itself():
-    with pytest.raises(RunError, match="NICEGAN has no single generator that could be exported"):
-        describe(make(), {"model": {}}, Facts("images", SHAPE, (4, 4)))
 
 
 def errors(game):
