@@ -85,7 +85,7 @@ def file_name(step: int, settings: dict[str, Any]) -> str:
     given |= manipulate.named(settings)
     if settings["text"] is not None:
         given["text"] = slug(texts_of(settings))
-    for key in ("layout", "style"):
+    for key in ("layout", "style", "inject", "mask"):
         if settings[key] is not None:
             given[key] = slug([Path(settings[key]).stem, settings[key]])
     if settings["arithmetic"]:
