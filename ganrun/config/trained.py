@@ -108,10 +108,9 @@ class Trained:
 
         Of paired data there is one, that which the run was trained for.
         """
-        if self.game.needs not in ("images", "maps") or len(self.game.directions) > 1:
-            return self.game.directions
-        known = self.game.directions or ("source_to_target",)
-        return (str(self.config.get("dataset", {}).get("direction", known[0])),)
+        if self.game.needs not in ("images", "maps"):
+            return ()
+        return self.game.directions or (self.config.get("dataset", {}).get("direction", "source_to_target"),)
 
     @torch.no_grad()
     def translate(self, images: Tensor, direction: str | None = None, seed: int | None = None) -> Tensor:
@@ -134,8 +133,7 @@ class Trained:
         self._check_sources(images)
 
         def one_batch(part: Tensor) -> Tensor:
-            between_domains = len(self.game.directions) > 1
-            return self.game.translate(part, way) if between_domains else self.game.sample(len(part), part)
+            return self.game.translate(part, way) if self.game.directions else self.game.sample(len(part), part)
 
         kind = torch.int64 if self.game.needs == "maps" else torch.float32
         parts = images.to(self.game.device, kind).split(TRANSLATED)

@@ -89,7 +89,8 @@ class Game(nn.Module):
     maps, or vectors of texts; ``None``: none, or class labels, through which it goes by itself."""
 
     directions: tuple[str, ...] = ()
-    """Names of the ways in which :meth:`translate` turns images into others; the first is that of :meth:`sample`."""
+    """Names of the two ways between unpaired domains, which :meth:`translate` goes; the first is that of
+    :meth:`sample`."""
 
     alone: tuple[str, ...] = ()
     """Settings of the model that suffice to draw samples, so that these parts can be exported; none: nothing less than
@@ -132,7 +133,7 @@ class Game(nn.Module):
         raise NotImplementedError
 
     def translate(self, images: Tensor, direction: str) -> Tensor:
-        """Turn ``images`` ``[B, C, H, W]`` into others in one of :attr:`directions`, without gradients.
+        """Turn ``images`` ``[B, C, H, W]`` of one domain into the other's, without gradients.
 
         With torch's current generator, where translations are random.
         """

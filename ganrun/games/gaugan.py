@@ -52,7 +52,6 @@ class GauGAN(Game):
 
     requires = ("images", "aligned")
     provides = ("answers",)
-    directions: tuple[str, ...] = ("source_to_target",)
     alone = ("generator", "encoder", "latent")
 
     def __init__(
@@ -80,7 +79,6 @@ class GauGAN(Game):
         self.perceptual_weight = perceptual_weight
         self.palette = palette
         self.needs = "maps" if palette else "images"
-        self.directions = () if palette else type(self).directions
         objective.attach(discriminator, generator)
 
     def players(self) -> dict[str, list[nn.Module]]:
@@ -149,10 +147,6 @@ class GauGAN(Game):
         if style is None:
             return self.generator(condition, self.latent(count, self.device))
         return self.generator(condition, Posterior.read(self.encoder(style)).mean.expand(count, -1))
-
-    @torch.no_grad()
-    def translate(self, images: Tensor, direction: str) -> Tensor:
-        return self.sample(len(images), images)
 
     def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
         """One row per example: layout, what is made of it, and the truth; and layouts in the styles of images."""

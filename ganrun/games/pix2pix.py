@@ -35,7 +35,6 @@ class Pix2Pix(Game):
 
     requires = ("images", "aligned")
     provides = ("answers",)
-    directions: tuple[str, ...] = ("source_to_target",)
     alone = ("generator",)
 
     def __init__(
@@ -55,7 +54,6 @@ class Pix2Pix(Game):
         self.l1_weight = l1_weight
         self.palette = palette
         self.needs = "maps" if palette else "images"
-        self.directions = () if palette else type(self).directions
         objective.attach(discriminator, generator)
 
     def players(self) -> dict[str, list[nn.Module]]:
@@ -91,10 +89,6 @@ class Pix2Pix(Game):
         """Images for ``condition``, ``count`` source images or label maps."""
         assert condition is not None
         return self.generator(condition)
-
-    @torch.no_grad()
-    def translate(self, images: Tensor, direction: str) -> Tensor:
-        return self.generator(images)
 
     def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
         """One row per example: source, what is made of it, and the truth."""

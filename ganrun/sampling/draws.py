@@ -18,7 +18,7 @@ def supplies_of(game: Game, dataset: Dataset) -> dict[str, Supply]:
 
     Answers to images and to label maps are drawn once for each of these.
     """
-    if game.directions and dataset.facts.domains == 2:
+    if game.directions:
         return {direction: _translations(game, dataset, number) for number, direction in enumerate(game.directions)}
     if not game.needs:
         return {"": Supply(generator_of(game), space=game.latent_space())}

@@ -161,12 +161,8 @@ def test_sampling_draws_styles_or_takes_them():
 
 
 def test_what_it_is_given():
-    assert (make().needs, make().directions) == ("maps", ())
-    of_images = make(maps=False)
-    assert (of_images.needs, of_images.directions) == ("images", ("source_to_target",))
-    images = batch_of(maps=False)
-    translated = of_images.eval().translate(images.condition, "source_to_target")
-    assert torch.equal(translated, of_images.sample(4, images.condition))
+    assert make().needs == "maps"
+    assert make(maps=False).needs == "images"
 
 
 @pytest.mark.parametrize("maps", [False, True])
