@@ -28,9 +28,9 @@ def test_sizes_that_cannot_be_halved_are_refused(tmp_path, game_overrides):  # n
 
 
 def test_one_level_may_have_a_loss_of_its_own(tmp_path, game_overrides):  # noqa: F811
-    play(tmp_path, *game_overrides("lapgan"), "+loss@model.objectives.4=logistic_r1", "trainer.steps=1")
+    play(tmp_path, *game_overrides("lapgan"), "+loss@model.objectives.5=logistic_r1", "trainer.steps=1")
     logged = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
-    assert {tag for tag in logged if tag.startswith("loss/discriminator/r1")} == {"loss/discriminator/r1_4"}
+    assert {tag for tag in logged if tag.startswith("loss/discriminator/r1")} == {"loss/discriminator/r1_5"}
 
 
 def test_networks_of_levels_compute_in_bf16_on_demand(tmp_path, game_overrides):  # noqa: F811

@@ -43,9 +43,8 @@ def pyramid_of(trained: Trained, settings: dict[str, Any]) -> SinGAN | None:
 
 
 def named(settings: dict[str, Any]) -> dict[str, Any]:
-    """What of the options belongs into a file's name: files by their own."""
-    given = {key: settings[key] and Path(settings[key]).stem for key in ("inject", "mask")}
-    given["quantise"] = settings["quantise"]
+    """What else of the options belongs into a file's name."""
+    given = {"quantise": settings["quantise"]}
     for option, details in (("mask", ("dilate", "blur")), ("animate", ("frames", "pull", "inertia"))):
         given |= {key: settings[key] for key in details if settings[option]}
     return given

@@ -85,7 +85,7 @@ def file_name(step: int, settings: dict[str, Any]) -> str:
     given |= manipulate.named(settings)
     if settings["text"] is not None:
         given["text"] = slug(texts_of(settings))
-    for key in ("layout", "style"):
+    for key in ("layout", "style", "inject", "mask"):
         if settings[key] is not None:
             given[key] = slug([Path(settings[key]).stem, settings[key]])
     if settings["arithmetic"]:
@@ -102,7 +102,7 @@ def texts_of(settings: dict[str, Any]) -> list[str]:
 
 def slug(texts: Sequence[str]) -> str:
     """A short name of texts for a file, with a number that tells it from others that begin alike."""
-    joined = " ".join(texts)
+    joined = "\n".join(texts)
     return f"{re.sub('[^a-z0-9]+', '-', joined.lower())[:40].strip('-')}-{zlib.crc32(joined.encode()):08x}"
 
 

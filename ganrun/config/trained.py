@@ -74,7 +74,7 @@ class Trained:
                 ``[N, H, W]``, or a text, several, or their vectors ``[N, D]``, taken in turn.
             seed: of the latents; ``None``: torch's generators go on as they are.
             truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
-            options: SinGAN's ``height``, ``width`` and ``start_scale``.
+            options: SinGAN's ``height``, ``width``, ``start_scale``, ``inject``, ``mask`` and ``upscale``.
 
         Raises:
             RunError: the game has no such classes, latents or options.

@@ -187,14 +187,15 @@ class LAPGAN(LatentGame):
         latent_size: PositiveInt,
         levels: PositiveInt | Sequence[PositiveInt],
         objective: Objective,
-        objectives: Mapping[str, Objective],
+        objectives: Mapping[str | int, Objective],
         conditional: bool,
         size: int,
         classes: int,
     ) -> None:
         super().__init__()
         self.sizes = pyramid_sizes(size, levels)
-        if unknown := sorted(set(objectives) - set(map(str, self.sizes))):
+        own = {str(name): other for name, other in objectives.items()}  # YAML reads a size as a number
+        if unknown := sorted(own.keys() - set(map(str, self.sizes))):
             raise ValueError(f"objectives name {', '.join(unknown)}, and the levels are {self.sizes}")
         self.latent_sizes = [latent_size, *(size**2 for size in self.sizes[1:])]
         self.latent = latent(size=sum(self.latent_sizes))
@@ -206,7 +207,7 @@ class LAPGAN(LatentGame):
                 make_generator(size=size),
                 make_discriminator(size=size),
                 latent(size=dimensions),
-                deepcopy(objectives.get(str(size), objective)),  # penalties may keep state, which belongs to one level
+                deepcopy(own.get(str(size), objective)),  # penalties may keep state, which belongs to one level
                 conditional,
                 classes,
             )

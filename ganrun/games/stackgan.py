@@ -142,7 +142,8 @@ class StackGAN(Game):
         size: side of the images in pixels.
 
     Raises:
-        ValueError: ``reduction`` is not a power of 2 above 1, or ``size / reduction`` is not 4·2^k.
+        ValueError: ``reduction`` is not a power of 2 above 1, ``size / reduction`` is not 4·2^k, or the networks cannot
+            be made.
     """
 
     requires = ("images", "captions")
@@ -180,25 +181,27 @@ class StackGAN(Game):
         self.reduction = reduction
         self.size = size
         self.drawings = nn.ModuleList()
+        with torch.device("meta"):  # what cannot be made is refused now, and not after the first stage
+            self.networks(0)
+            self.networks(1)
+
+    def networks(self, stage: int) -> dict[str, nn.Module]:
+        """Generator and discriminator of the stage 0 or 1."""
+        sketch_size = self.size // self.reduction
+        if stage == 0:
+            discriminator = self.discriminator(size=sketch_size, narrowings=0, unconditional=False)
+            return {"generator": self.generator(size=sketch_size), "discriminator": discriminator}
+        narrowings = self.reduction.bit_length() - 1  # to the channels of the first stage
+        discriminator = self.discriminator(size=self.size, narrowings=narrowings, unconditional=True)
+        return {"generator": self.refiner(sketch_size=sketch_size), "discriminator": discriminator}
 
     def stages(self) -> Iterator[Stage]:
         sketch_size = self.size // self.reduction
-        sketching = self.drawing(
-            generator=self.generator(size=sketch_size),
-            discriminator=self.discriminator(size=sketch_size, narrowings=0, unconditional=False),
-            reduction=self.reduction,
-            below=None,
-        )
+        sketching = self.drawing(**self.networks(0), reduction=self.reduction, below=None)
         self.drawings = nn.ModuleList([sketching])
         yield Stage(f"stage I ({sketch_size}x{sketch_size})", sketching)
         sketching.requires_grad_(False).eval()
-        narrowings = self.reduction.bit_length() - 1  # to the channels of the first stage
-        refining = self.drawing(
-            generator=self.refiner(sketch_size=sketch_size),
-            discriminator=self.discriminator(size=self.size, narrowings=narrowings, unconditional=True),
-            reduction=1,
-            below=sketching,
-        )
+        refining = self.drawing(**self.networks(1), reduction=1, below=sketching)
         self.drawings.append(refining)
         yield Stage(f"stage II ({self.size}x{self.size})", refining)
 

@@ -19,6 +19,9 @@ from ganrun.metrics.fitting import fit
 
 log = logging.getLogger(__name__)
 
+CHUNK = 1000
+"""Images whose captions are looked for at once."""
+
 
 class Matcher:
     """A small network for images and a linear map of caption vectors, trained to bring what belongs together together.
@@ -178,24 +181,23 @@ class CaptionRetrieval(Metric):
 
 
 def retrieval(images: Tensor, captions: Tensor, vectors: Tensor, candidates: int) -> float:
-    """Share of images to which no caption of their group is nearer than their own.
-
-    Groups are of ``candidates`` that follow each other; what is left over is left out.
+    """Share of images that are nearer to their own caption than to those of the images that come next.
 
     Args:
         images: on the unit sphere, ``[N, D]``.
         captions: likewise, the i-th belongs to the i-th image.
-        vectors: of the captions ``[N, S]``, which tell which are equal.
-        candidates: size of the groups.
+        vectors: of the captions ``[N, S]``, which tell which are equal and so do not compete.
+        candidates: captions that each image is compared with; after the last comes the first.
     """
+    numbers = torch.arange(len(images))
+    compared = (numbers[:, None] + torch.arange(candidates)) % len(images)
+    alike = vectors.unique(dim=0, return_inverse=True)[1]
     right = []
-    whole = len(images) // candidates * candidates
-    groups = (tensor[:whole].split(candidates) for tensor in (images, captions, vectors))
-    for some, theirs, words in zip(*groups, strict=True):
-        cosines = some @ theirs.T
-        equal = (words[:, None] == words).all(2)
+    for some in numbers.split(CHUNK):
+        cosines = (images[some, None] * captions[compared[some]]).sum(2)
+        equal = alike[compared[some]] == alike[some, None]
         others = cosines.masked_fill(equal, float("-inf")).amax(1)
-        right.append(cosines.diagonal() > others)
+        right.append(cosines[:, 0] > others)
     return float(torch.cat(right).double().mean())
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from ganrun.core.errors import RunError
 from ganrun.core.types import DiscriminatorOutput
 from ganrun.networks.layers.init import normal_init
 from ganrun.networks.layers.norm import Norm, norm_layer
@@ -65,6 +66,9 @@ class Discriminator(nn.Module):
         channels: image channels.
 
     Shapes: ``[B, channels, H, W]`` -> scores ``[B, 1, H - 2·layers, W - 2·layers]``; features: every hidden layer.
+
+    Raises:
+        RunError: at a call, images are smaller than a patch.
     """
 
     requires = ("images",)
@@ -79,6 +83,7 @@ class Discriminator(nn.Module):
         channels: int,
     ) -> None:
         super().__init__()
+        self.patch = 2 * layers + 1
         self.blocks = nn.ModuleList(_hidden_blocks(channels, width, layers, norm))
         self.head = nn.Conv2d(width, 1, 3)
         normal_init(self)
@@ -86,6 +91,9 @@ class Discriminator(nn.Module):
             spectral_normalise(self)
 
     def forward(self, images: Tensor, condition: Tensor | None = None) -> DiscriminatorOutput:
+        if min(images.shape[2:]) < self.patch:
+            size = f"{images.shape[2]}x{images.shape[3]}"
+            raise RunError(f"an image of {size} pixels holds no patch of {self.patch} pixels. Raise model.min_size.")
         features = []
         hidden = images
         for block in self.blocks:

@@ -27,6 +27,7 @@ def needed(choice: str) -> list[str]:
         "evaluation=label_maps": ["dataset=label_maps"],
         "evaluation=pairs": ["dataset=paired"],
         "evaluation=points": ["dataset=ring"],
+        "evaluation=single_image": ["dataset=single_image"],
         "evaluation=translation": ["dataset=unpaired"],
         "loss=ebgan": ["model=ebgan"],
         "loss=began": ["model=began"],

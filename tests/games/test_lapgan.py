@@ -39,7 +39,7 @@ def make_game(
     dropout: float = 0.0,
     latent=Uniform,
     common: Objective | None = None,
-    objectives: dict[str, Objective] | None = None,
+    objectives: dict[str | int, Objective] | None = None,
 ) -> LAPGAN:
     facts = {"spectral": False, "init": "default", "conditional": classes > 0, "channels": channels, "classes": classes}
     return LAPGAN(
@@ -311,7 +311,7 @@ def distance(one: torch.Tensor, other: torch.Tensor) -> float:
 
 @pytest.mark.slow
 def test_both_levels_learn(play):
-    """Thresholds beat the constant mean image (0.35)."""
+    """Measured: 0.62 and 0.61 before, 0.21 and 0.21 after; the constant mean image: 0.29 and 0.34."""
     torch.manual_seed(0)
     game = make_game(width=16, common=objective(r1=R1(1.0)), objectives={"16": objective(r1=R1(10.0))})
     real = shapes(2048, 16, seed=1)
@@ -326,11 +326,11 @@ def test_both_levels_learn(play):
             ]
 
     before = distances()
-    play(game, lambda: Batch((real[torch.randint(2048, (64,))],)), range(400))
+    play(game, lambda: Batch((real[torch.randint(2048, (32,))],)), range(300))
     after = distances()
-    assert min(before) > 0.4
-    assert after[0] < 0.3
-    assert after[1] < 0.33
+    assert min(before) > 0.5
+    assert after[0] < 0.26
+    assert after[1] < 0.28
 
 
 def test_other_networks_may_take_their_places(assert_partition):
@@ -359,5 +359,5 @@ def test_other_networks_may_take_their_places(assert_partition):
 
 
 def test_lsgan_at_one_level_only():
-    game = make_game(objectives={"8": objective(LeastSquares(0.0, 1.0, 1.0))})
+    game = make_game(objectives={8: objective(LeastSquares(0.0, 1.0, 1.0))})
     assert [type(level.objective.adversarial) for level in game.storeys] == [LeastSquares, NonSaturating]

@@ -159,6 +159,7 @@ def test_pictures_show_every_stage_above_the_caption():
         ({"size": 24, "reduction": 16}, "cannot be reduced 16 times"),
         ({"size": 24}, "stage I makes square images"),
         ({"size": 16, "reduction": 4}, "stage I makes square images"),
+        ({"size": 64, "reduction": 8, "width": 4}, "halved 3 times; got 4"),  # of stage II, before stage I
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(changes, message):

@@ -36,7 +36,7 @@ def test_closed_forms():
     assert retrieval(axes, axes.roll(1, 0), words, 4) == 0
     assert retrieval(axes, axes[[0, 1, 3, 2]], words, 4) == 0.5
     assert retrieval(axes, axes[[2, 3, 0, 1]], words, 2) == 0  # a tie is no hit
-    assert retrieval(torch.cat([axes, axes]), torch.cat([axes, -axes]), words.repeat(2, 1), 3) == pytest.approx(4 / 6)
+    assert retrieval(torch.cat([axes, axes]), torch.cat([axes, -axes]), words.repeat(2, 1), 3) == 0.5
 
 
 def test_equal_captions_do_not_compete():

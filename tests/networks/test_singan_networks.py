@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ganrun.core.errors import RunError
 from ganrun.core.types import parameter_count
 from ganrun.networks.singan import Discriminator, Generator
 
@@ -52,3 +53,19 @@ def test_a_score_sees_a_patch_of_eleven_pixels():
     (gradient,) = torch.autograd.grad(discriminator(image).score[0, 0, 4, 7], image)
     rows, columns = gradient[0, 0].nonzero().unbind(1)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (4, 14, 7, 17)
+
+
+def test_images_smaller_than_a_patch_are_refused():
+    discriminator = Discriminator(4, layers=5, norm="batch", spectral=False, channels=3)
+    with pytest.raises(RunError, match=r"10x30 pixels holds no patch of 11 pixels\. Raise model\.min_size"):
+        discriminator(torch.rand(1, 3, 10, 30))
+
+
+def test_spectral_normalisation_bounds_every_layer():
+    discriminator = Discriminator(4, layers=5, norm="none", spectral=True, channels=3)
+    for _ in range(50):
+        discriminator(torch.rand(1, 3, 12, 12))
+    discriminator.eval()
+    for module in discriminator.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            assert torch.linalg.matrix_norm(module.weight.detach().flatten(1), 2) == pytest.approx(1, abs=0.02)
