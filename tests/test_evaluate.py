@@ -270,7 +270,7 @@ def test_a_row_of_a_conditional_game_keeps_its_class(ganrun, tmp_path, monkeypat
     [
         (["evaluate"], "nothing to score was given. Give one of run=FOLDER"),
         (["evaluate", "run=nowhere"], "nowhere holds no run"),
-        (["evaluate", "run=run"], "Choose one with evaluation=NAME: codes, conditional"),
+        (["evaluate", "run=run"], "Choose one with evaluation=NAME: captions, codes"),
         (["evaluate", "run=run", "generated=x"], "run, generated were given together"),
         (["evaluate", "run=run", "evaluation=qick"], "Did you mean quick?"),
         (["evaluate", "run=run", "evaluation=points"], "needs 2-D points, but dataset provides images"),
