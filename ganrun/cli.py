@@ -33,8 +33,10 @@ from ganrun.sweep.launcher import train_for_another_launcher
 
 log = logging.getLogger(__name__)
 
-PATHS = ("run", "runs", "generated", "sweep.folder")
+PATHS = ("run", "runs", "generated", "input", "layout", "output", "folder", "sweep.folder")
 """Keys whose values are paths."""
+
+QUOTES = "'\""
 
 register_resolvers()
 ignore_schema_warnings()
@@ -99,6 +101,15 @@ def reconstruct(config: DictConfig) -> None:
         from ganrun.config.reconstruct import reconstruct as draw  # imports torch
 
         draw(plain(config))
+
+
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="translate")
+def translate(config: DictConfig) -> None:
+    """Turn images into others by a trained run."""
+    with _told_errors():
+        from ganrun.config.translate import translate as write  # imports torch
+
+        write(plain(config))
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="interpolate")
@@ -203,6 +214,7 @@ VERBS = {
     "evaluate": Verb(evaluate, "evaluate", "EvaluateConfig", ("evaluation", "dataset")),
     "neighbours": Verb(neighbours, "neighbours", "NeighboursConfig", ("evaluation", "dataset")),
     "reconstruct": Verb(reconstruct, "reconstruct", "ReconstructConfig", ("dataset",)),
+    "translate": Verb(translate, "translate", "TranslateConfig"),
     "interpolate": Verb(interpolate, "interpolate", "InterpolateConfig"),
     "truncation": Verb(truncation, "truncation", "TruncationConfig", ("evaluation", "dataset")),
     "export": Verb(export, "export", "ExportConfig"),
@@ -245,7 +257,7 @@ def _dispatch(arguments: list[str]) -> None:
         return
     verb = VERBS[name]
     rest = with_positional(rest, verb.positional) if verb.positional else rest
-    rest = [_quote_path(argument) for argument in rest]
+    rest = [_quote_text(_quote_path(argument)) for argument in rest]
     _refuse_shared_clock(rest)
     rest = with_saved(rest, verb.saved) if verb.saved else rest
     preflight(rest, verb.config, verb.schema)
@@ -276,10 +288,23 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
 def _quote_path(argument: str) -> str:
     """A path, or a sum, with quotes around it: commas and equal signs have a meaning of their own otherwise."""
     key, _, value = argument.partition("=")
-    is_path = key in ("run", "runs", "generated", "output", "folder", "sweep.folder", "arithmetic")
+    is_path = key in (*PATHS, "arithmetic")
     if not is_path or value in ("", "null") or value.startswith(("'", '"', "[")):
         return argument
     return f"{key}={quoted(value)}"
+
+
+def _quote_text(argument: str) -> str:
+    """A text, or each of a list, likewise: anything may stand in a sentence."""
+    key, _, value = argument.partition("=")
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in QUOTES
+    if key not in ("text", "from_text", "to_text") or value in ("", "null") or is_quoted:
+        return argument
+    if not (value.startswith("[") and value.endswith("]")):
+        return f"{key}={quoted(value)}"
+    if set(QUOTES) & set(value):
+        return argument
+    return f"{key}=[{','.join(quoted(text.strip()) for text in value[1:-1].split(','))}]"
 
 
 def _refuse_shared_clock(arguments: list[str]) -> None:

@@ -24,7 +24,18 @@ from ganrun.core.errors import Problem
 
 CONF = conf_folder()
 PAGE = Path(__file__).parents[1] / "docs" / "combinations.md"
-OWN_DATA = {"toy": "ring", "ebgan_toy": "ring", "cyclegan": "unpaired", "singan": "single_image"}
+OWN_DATA = {
+    "toy": "ring",
+    "ebgan_toy": "ring",
+    "cyclegan": "unpaired",
+    "ganilla": "unpaired",
+    "gaugan": "label_maps",
+    "gaugan_style": "label_maps",
+    "nicegan": "unpaired",
+    "pix2pix": "paired",
+    "singan": "single_image",
+    "stackgan": "captioned",
+}
 """Models that bring data of their own kind; all others get labelled images."""
 
 NEEDED_MODEL = {"ebgan": "ebgan", "began": "ebgan", "matching_aware": "cgan", "path_length": "stylegan2"}

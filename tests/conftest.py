@@ -17,6 +17,8 @@ from ganrun import cli
 
 torch.set_num_threads(1)
 
+VGG_CHANNELS = (64, 64, 128, 128, 256, 256, 256, 256, 512, 512, 512, 512, 512)
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
@@ -25,6 +27,21 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the folder of real images, shared/data, beside the checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def vgg_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file as torchvision saves VGG-19, with random weights up to relu5_1."""
+    state, before = {}, 3
+    generator = torch.Generator().manual_seed(0)
+    for index, channels in zip((0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28), VGG_CHANNELS, strict=True):
+        kernels = torch.randn(channels, before, 3, 3, generator=generator)
+        state[f"features.{index}.weight"] = kernels / (3 * before**0.5)
+        state[f"features.{index}.bias"] = torch.randn(channels, generator=generator) / 10
+        before = channels
+    path = tmp_path_factory.mktemp("vgg") / "vgg19.pth"
+    torch.save(state, path)
+    return path
 
 
 @pytest.fixture(autouse=True)

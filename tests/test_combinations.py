@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_runs import SMALL
+from test_runs import SMALL, two_domains  # noqa: F401  (fixture)
 
 from ganrun.config import launch
 from ganrun.config.build import build
@@ -33,6 +33,7 @@ IMAGES = ["dataset=digits", "dataset.size=8", "dataset.subset=40", *TINY]
 LOSSES = combinations.options("loss")
 TECHNIQUES = combinations.options("technique")
 MODELS = [name for name in combinations.options("model") if name not in combinations.OWN_DATA]
+TRANSLATORS = [name for name, data in combinations.OWN_DATA.items() if data == "unpaired"]
 
 
 @pytest.fixture(autouse=True)
@@ -74,11 +75,13 @@ def play(config: dict[str, Any], dataset: Dataset) -> list[Problem]:
     return []
 
 
-def assert_trains_or_is_refused(overrides: Sequence[str], *techniques: str) -> None:
-    problems = play(
-        combinations.combine(overrides, *techniques), data(tuple(POINTS if "dataset=ring" in overrides else IMAGES))
-    )
+def assert_trains_or_is_refused(
+    overrides: Sequence[str], *techniques: str, dataset: Sequence[str] | None = None
+) -> list[Problem]:
+    dataset = dataset or (POINTS if "dataset=ring" in overrides else IMAGES)
+    problems = play(combinations.combine(overrides, *techniques), data(tuple(dataset)))
     assert len({problem.cause for problem in problems}) <= 3, problems  # a sentence for each reason
+    return problems
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -107,6 +110,58 @@ def test_model_by_technique(model):
 def test_model_by_loss(model):
     for loss in LOSSES:
         assert_trains_or_is_refused([*IMAGES, *SMALL[model], f"model={model}", f"loss={loss}"])
+
+
+@pytest.fixture
+def domains(two_domains):  # noqa: F811
+    return ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32", *TINY]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", TRANSLATORS)
+def test_translator_by_loss_and_technique(model, domains):
+    base = [*domains, *SMALL[model], f"model={model}"]
+    for loss in LOSSES:
+        assert_trains_or_is_refused([*base, f"loss={loss}"], dataset=domains)
+    for technique in TECHNIQUES:
+        assert_trains_or_is_refused(base, technique, dataset=domains)
+
+
+PICTURE = ["dataset=single_image", *TINY, "trainer.batch_size=1", *SMALL["singan"]]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_singan_by_loss(loss):
+    """Refused is what needs labels, an energy or one score for a whole image."""
+    config = combinations.combine([*PICTURE, f"loss={loss}"])
+    problems = combinations.find_problems(config, "RunConfig")
+    of_whole_images = ("c_transform", "gan_qp", "gngan", "grangan")
+    assert bool(problems) == (loss in ("began", "ebgan", "matching_aware", *of_whole_images)), problems
+    if problems:
+        assert ("patches" in problems[0].cause) == (loss in of_whole_images)
+        return
+    combinations.resolve_auto(config)
+    dataset = data(tuple(PICTURE))
+    game = launch.make_game(config, dataset.facts, dataset.examples(1).real)
+    trainer_of(config, dataset).fit(game)
+    assert all(torch.isfinite(parameter).all() for parameter in game.parameters())
+
+
+LOSSES_OF_PATCHES = ("minimax", "nonsaturating", "lsgan", "hinge", "wgan", "wgan_gp", "wgan_div", "fgan", "rpgan")
+LOSSES_OF_WHOLE_SAMPLES = ("gan_qp", "c_transform", "gngan", "grangan", "ebgan", "began")
+
+
+@pytest.mark.parametrize("loss", [*LOSSES_OF_PATCHES, *LOSSES_OF_WHOLE_SAMPLES])
+def test_losses_of_patches_train_translators_and_others_are_refused(domains, loss):
+    base = [*domains, *SMALL["cyclegan"], "model=cyclegan", f"loss={loss}"]
+    assert (assert_trains_or_is_refused(base, dataset=domains) == []) == (loss in LOSSES_OF_PATCHES)
+
+
+@pytest.mark.parametrize(
+    "technique", ["diffaugment", "ada", "instance_noise", "r1", "gradient_penalty", "spectral_norm", "lecam"]
+)
+def test_techniques_that_translators_are_trained_with(domains, technique):
+    assert not assert_trains_or_is_refused([*domains, *SMALL["cyclegan"], "model=cyclegan"], technique, dataset=domains)
 
 
 @pytest.mark.slow

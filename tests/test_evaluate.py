@@ -186,6 +186,11 @@ def test_points_and_pyramids(ganrun, tmp_path):
     assert code == 0, error
     assert "high_quality" in shown
     train(tmp_path / "pyramid", "dataset=single_image", *SMALL["singan"], *QUIET, "trainer.steps=1")
+    code, shown, error = ganrun("evaluate", "run=pyramid", "evaluation=single_image", "evaluation.samples=3")
+    assert code == 0, error
+    assert "no single_image_fid: no Inception weights" in error or "single_image_fid  " in shown
+    for tag in ("single_image_fid_random", "patch_swd_half_std", "diversity"):
+        assert tag in shown
     for verb in (["evaluate", "evaluation=quick"], ["neighbours"], ["interpolate"]):
         code, _, error = ganrun(verb[0], "run=pyramid", *verb[1:])
         assert code == 1
@@ -265,7 +270,7 @@ def test_a_row_of_a_conditional_game_keeps_its_class(ganrun, tmp_path, monkeypat
     [
         (["evaluate"], "nothing to score was given. Give one of run=FOLDER"),
         (["evaluate", "run=nowhere"], "nowhere holds no run"),
-        (["evaluate", "run=run"], "Choose one with evaluation=NAME: codes, conditional"),
+        (["evaluate", "run=run"], "Choose one with evaluation=NAME: captions, codes"),
         (["evaluate", "run=run", "generated=x"], "run, generated were given together"),
         (["evaluate", "run=run", "evaluation=qick"], "Did you mean quick?"),
         (["evaluate", "run=run", "evaluation=points"], "needs 2-D points, but dataset provides images"),
@@ -301,14 +306,30 @@ def test_mistakes_are_answered_by_one_message(ganrun, run, arguments, told):
     assert shown == ""
 
 
-def test_translators_are_not_scored(ganrun, tmp_path):
-    for domain in ("trainA", "trainB"):
-        (tmp_path / "data" / domain).mkdir(parents=True)
-        for number in range(2):
-            Image.new("RGB", (32, 32), (number * 99, 50, 200)).save(tmp_path / "data" / domain / f"{number}.png")
-    overrides = ["dataset=unpaired", f"dataset.path={tmp_path / 'data'}", "dataset.size=32", *SMALL["cyclegan"], *QUIET]
-    train(tmp_path / "run", *overrides, "trainer.batch_size=1", "trainer.steps=1")
-    for verb in ("evaluate", "neighbours", "interpolate"):
+def test_translators_are_scored_in_either_direction(ganrun, tmp_path):
+    data = ["dataset=shapes", "dataset.goes_with=another_domain", "dataset.size=16", "dataset.count=80"]
+    run = train(
+        tmp_path / "run", *data, "model=cyclegan", *SMALL["cyclegan"], *QUIET, "trainer.batch_size=1",
+        "trainer.steps=2", "evaluation=translation", "evaluation.samples=70", "evaluation.every_steps=1",
+        "evaluation.metrics.cycle_error.images=5",
+    )  # fmt: skip
+    (first, last) = entries(run / "evaluation.json")
+    tags = {"fid_random", "kid_random", "cycle_error"}
+    assert set(last["lower_is_better"]) == {f"{tag}{of}" for tag in tags for of in ("", "_a_to_b", "_b_to_a")}
+    assert set(last["scores"]) == set(last["lower_is_better"]) | {"kid_std_random_a_to_b", "kid_std_random_b_to_a"}
+    for tag in tags:
+        mean = (last["scores"][f"{tag}_a_to_b"] + last["scores"][f"{tag}_b_to_a"]) / 2
+        assert last["scores"][tag] == pytest.approx(mean)
+    assert (last["stamp"]["generated"], last["stamp"]["real"]) == (70, 80)
+    assert '"metric/best_fid_random"' in (run / "metrics.jsonl").read_text()
+    code, shown, error = ganrun("evaluate", "run=run")
+    assert code == 0, error
+    assert "fid_random_b_to_a" in shown
+    (*_, again) = entries(run / "evaluation.json")
+    assert again["stamp"] == last["stamp"]
+    assert again["scores"] == pytest.approx(last["scores"])
+    assert first["scores"] != last["scores"]
+    for verb in ("neighbours", "interpolate"):
         code, _, error = ganrun(verb, "run=run", *(["evaluation=quick"] if verb != "interpolate" else []))
         assert code == 1
         assert "CycleGAN" in error

@@ -12,13 +12,13 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from test_load import WITHOUT_LATENT, trained  # noqa: F401  (a fixture)
-from test_runs import CONF, SMALL, game_overrides, two_domains  # noqa: F401  (fixtures)
+from test_runs import CONF, QUIET, SMALL, game_overrides, play, two_domains  # noqa: F401  (fixtures)
 
 import ganrun
 from ganrun.config.export import export
 from ganrun.core.errors import RunError
 
-MODELS = [model for model in sorted(SMALL) if model not in WITHOUT_LATENT]
+MODELS = [model for model in sorted(SMALL) if model not in (*WITHOUT_LATENT, "lapgan")]
 ROUNDING = 1e-5
 
 
@@ -86,15 +86,56 @@ def test_techniques(trained, tmp_path, technique):  # noqa: F811
     )
 
 
-def test_translators_are_exported_both_ways(trained, tmp_path):  # noqa: F811
-    run = trained("cyclegan")
+NICEGAN = [
+    *("model.generator.width=4", "model.generator.blocks=1", "model.discriminator.width=4"),
+    *("model.discriminator.local_halvings=0", "model.discriminator.global_halvings=1"),
+]
+
+
+@pytest.fixture
+def translators(trained, two_domains, tmp_path):  # noqa: F811
+    """``translators("ganilla")``: the folder of a small run."""
+
+    def train(model: str) -> Path:
+        if model != "nicegan":
+            return trained(model)
+        data = ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32", "trainer.batch_size=1"]
+        play(tmp_path / "nicegan", "model=nicegan", *data, *NICEGAN, *QUIET, "trainer.steps=1")
+        return tmp_path / "nicegan"
+
+    return train
+
+
+@pytest.mark.parametrize("model", ["cyclegan", "ganilla", "nicegan"])
+def test_translators_are_exported_both_ways(translators, tmp_path, model):
+    run = translators(model)
     images = torch.rand(3, 3, 32, 32) * 2 - 1
     export(settings(run, tmp_path))
-    expected = ganrun.load(run).sample(3, images)
-    assert torch.allclose(ganrun.load(tmp_path).sample(3, images), expected, atol=ROUNDING)
-    there, back = export(settings(run, tmp_path, format="torch_export"))
-    assert (there.name, back.name) == ("a_to_b.pt2", "b_to_a.pt2")
-    assert torch.allclose(torch.export.load(there).module()(images), expected, atol=ROUNDING)
+    whole, exported = ganrun.load(run), ganrun.load(tmp_path)
+    graphs = export(settings(run, tmp_path, format="torch_export"))
+    assert [path.name for path in graphs] == ["a_to_b.pt2", "b_to_a.pt2"]
+    for path in graphs:
+        expected = whole.translate(images, path.stem)
+        assert expected.std() > 1e-4
+        assert torch.equal(exported.translate(images, path.stem), expected)
+        assert torch.allclose(torch.export.load(path).module()(images), expected, atol=ROUNDING)
+
+
+@pytest.mark.parametrize(
+    "asked", [("pix2pix", "model.generator.noise_in_evaluation=false"), ("gaugan",), ("gaugan_style",)]
+)
+def test_answers_are_exported(trained, tmp_path, asked):  # noqa: F811
+    run = trained(*asked)
+    whole = ganrun.load(run)
+    is_maps = whole.game.needs == "maps"
+    sources = torch.randint(4, (3, *whole.source_shape)) if is_maps else torch.rand(3, *whole.source_shape) * 2 - 1
+    export(settings(run, tmp_path))
+    expected = whole.translate(sources, seed=0)
+    assert torch.equal(ganrun.load(tmp_path).translate(sources, seed=0), expected)
+    (path,) = export(settings(run, tmp_path, format="torch_export"))
+    assert path.name == "generator.pt2"
+    if asked != ("gaugan_style",):  # which takes a style too
+        assert torch.allclose(torch.export.load(path).module()(sources), expected, atol=ROUNDING)
 
 
 def test_a_graph_needs_no_ganrun(trained, tmp_path):  # noqa: F811
@@ -117,9 +158,10 @@ def test_raw_weights_and_the_place_in_the_run_folder(trained, tmp_path):  # noqa
 
 
 def test_what_cannot_be_exported_or_read_is_told(trained, tmp_path, monkeypatch):  # noqa: F811
-    with pytest.raises(RunError, match="SinGAN has no single generator that could be exported"):
-        export(settings(trained("singan"), tmp_path / "pyramid"))
-    assert not (tmp_path / "pyramid").exists()
+    for model, name in (("singan", "SinGAN"), ("lapgan", "LAPGAN"), ("stackgan", "StackGAN")):
+        with pytest.raises(RunError, match=f"{name} has no single generator that could be exported"):
+            export(settings(trained(model), tmp_path / "stages"))
+    assert not (tmp_path / "stages").exists()
     run = trained("dcgan")
     (weights,) = export(settings(run, tmp_path))
     description = tmp_path / "generator.json"

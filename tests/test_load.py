@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_runs import SMALL, game_overrides, play, two_domains  # noqa: F401  (fixtures)
+from test_runs import SMALL, TRANSLATORS, game_overrides, play, two_domains  # noqa: F401  (fixtures)
 
 import ganrun
 from ganrun.core.errors import RunError
 
-TRANSLATORS, WITHOUT_LATENT = ("cyclegan",), ("cyclegan", "singan")
+WITHOUT_LATENT = (*TRANSLATORS, "singan", "pix2pix", "gaugan", "gaugan_style", "stackgan")
 
 
 LEARN = "optimizer.generator.lr=0.03"  # two steps shall change something
@@ -39,16 +39,23 @@ def test_importing_ganrun_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
+def needed_by(loaded) -> torch.Tensor | None:
+    """Two conditions, if the game needs some."""
+    if loaded.game.needs == "maps":
+        return torch.randint(len(loaded.facts.palette), (2, *loaded.facts.condition_shape))
+    return torch.rand(2, *(loaded.facts.condition_shape or loaded.facts.shape)) * 2 - 1 if loaded.game.needs else None
+
+
 @pytest.mark.parametrize("model", sorted(SMALL))
 def test_every_run_can_be_sampled_in_two_lines(trained, model):
     loaded = ganrun.load(trained(model))
     shape = loaded.facts.shape
-    images = torch.rand(2, *shape) * 2 - 1 if model in TRANSLATORS else None
-    samples = loaded.sample(5, condition=images, seed=1)
+    condition = ["a red circle", "a blue square"] if model == "stackgan" else needed_by(loaded)
+    samples = loaded.sample(5, condition=condition, seed=1)
     assert samples.shape == (5, *shape) or model == "singan"  # whose pyramid may end below the picture's size
     assert samples.dtype == torch.float32
     assert not samples.requires_grad
-    assert torch.equal(samples, loaded.sample(5, condition=images, seed=1))
+    assert torch.equal(samples, loaded.sample(5, condition=condition, seed=1))
     if model not in WITHOUT_LATENT:
         assert not torch.equal(samples, loaded.sample(5, seed=2))
         assert torch.allclose(samples, loaded.at(loaded.latents(5, seed=1)), atol=1e-5)
@@ -104,6 +111,10 @@ def test_steps_and_weights(trained):
 
 def test_sizes_of_singan(trained):
     loaded = ganrun.load(trained("singan"))
+    small = loaded.sample(1)
+    assert loaded.sample(1, upscale=2.0).shape[2:] == (2 * small.shape[2], 2 * small.shape[3])
+    assert loaded.sample(3, inject=-small, start_scale=1, seed=0).shape == (3, *small.shape[1:])
+    assert loaded.game.animate(2, start_scale=0, pull=0.1, inertia=0.9).shape == (2, *small.shape[1:])
     assert loaded.sample(1, width=1.5).shape[2:] == (loaded.sample(1).shape[2], round(1.5 * loaded.sample(1).shape[3]))
 
 

@@ -22,7 +22,8 @@ def installed(tmp_path_factory) -> Path:
     (wheel,) = wheels.glob("ganrun-*.whl")
     subprocess.run([*pip, "install", "--no-deps", "--target", str(target), str(wheel)], check=True)
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"ganrun/conf/config.yaml", "ganrun/report/report.html.j2"} <= set(names)
+    data = {"ganrun/conf/config.yaml", "ganrun/data/palettes/facades.csv", "ganrun/report/report.html.j2"}
+    assert data <= set(names)
     assert not [name for name in names if name.startswith(("tests", "outputs", "conf"))]
     return target
 

@@ -40,6 +40,10 @@ BIGGAN = [
     *("+model.generator.multipliers.8=[2,2]", "+model.generator.attention.8=[8]"),
     *("+model.discriminator.multipliers.8=[2,2]", "+model.discriminator.attention.8=[4]"),
 ]
+GAUGAN = [
+    *("model.generator.width=4", "model.generator.stages=[2,1]", "model.generator.hidden=4"),
+    *("model.discriminator.width=4", "model.discriminator.layers=1"),
+]
 SMALL = {
     "dcgan": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
     "dcgan_small": ["model.generator.width=4", "model.discriminator.width=4", "model.latent.size=8"],
@@ -92,11 +96,41 @@ SMALL = {
         *("model.discriminator.hidden=16", "model.discriminator.code_hidden=8"),
     ],
     "cyclegan": [
-        *("model.a_to_b.width=4", "model.a_to_b.blocks=1", "model.pool_size=3"),
-        *("model.discriminator_a.width=4", "model.discriminator_a.layers=1"),
+        *("model.generator.width=4", "model.generator.blocks=1", "model.pool_size=3"),
+        *("model.discriminator.width=4", "model.discriminator.layers=1"),
+    ],
+    "ganilla": [
+        *("model.generator.widths=[4,4,4,8]", "model.generator.blocks=[1,1,1,1]", "model.generator.pyramid_width=4"),
+        *("model.discriminator.width=4", "model.discriminator.layers=1", "model.pool_size=3"),
+    ],
+    "nicegan": [
+        *("model.generator.width=4", "model.generator.blocks=1", "model.discriminator.width=4"),
+        *("model.discriminator.local_halvings=0", "model.discriminator.global_halvings=1"),
     ],
     "singan": ["model.max_size=40", "model.width=4"],
+    "gaugan": GAUGAN,
+    "gaugan_style": [
+        *GAUGAN,
+        *("model.latent.size=8", "model.encoder.width=4", "model.encoder.multipliers=[1,2]", "model.encoder.side=16"),
+    ],
+    "pix2pix": ["model.generator.width=4", "model.discriminator.width=4", "model.discriminator.layers=1"],
+    "lapgan": [
+        *("dataset.size=8", "model.levels=[5,8]", "model.latent_size=8", "model.generator_coarsest.widths=[16]"),
+        *("model.discriminator_coarsest.widths=[16]", "model.generator.width=4", "model.discriminator.width=4"),
+        "model.discriminator.kernel=3",
+    ],
+    "stackgan": [
+        *("model.reduction=2", "model.latent.size=8", "model.generator.width=8", "model.generator.condition_size=8"),
+        *("model.refiner.width=8", "model.refiner.condition_size=8", "model.refiner.blocks=1"),
+        *("model.discriminator.width=4", "model.discriminator.condition_size=8"),
+    ],
 }
+POOLED = ("cyclegan", "ganilla")
+TRANSLATORS = (*POOLED, "nicegan")
+ALONE = (*TRANSLATORS, "singan")  # learn from one image of a kind at a time
+SHAPES = ["dataset=shapes", "dataset.size=16", "dataset.count=32"]
+STAGED = ("singan", "stackgan")
+SHARED_SLOWLY = ("bigan", "biggan", "gaugan_style", "lapgan", "nicegan", "pix2pix", "stackgan", "stylegan2")
 QUIET = ["evaluation=none", "trainer.picture_samples=4", "trainer.log_every_steps=1", "trainer.device=cpu"]
 
 
@@ -153,9 +187,18 @@ def game_overrides(two_domains):
             "toy": ["dataset=ring"],
             "ebgan_toy": ["dataset=ring", "model=ebgan_toy"],
             "cyclegan": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32"],
+            "ganilla": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32", "model=ganilla"],
+            "nicegan": ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32", "model=nicegan"],
             "singan": ["dataset=single_image"],
+            "gaugan": ["dataset=shapes", "dataset.goes_with=maps", "dataset.count=20", "model=gaugan"],
+            "gaugan_style": [
+                *("dataset=label_maps", f"dataset.path={two_domains}", "dataset.size=32", "dataset.palette=facades"),
+                *("dataset.tolerance=null", "model=gaugan_style"),
+            ],
+            "pix2pix": ["dataset=paired", f"dataset.path={two_domains}", "dataset.size=32"],
+            "stackgan": [*SHAPES, "dataset.goes_with=texts", "model=stackgan"],
         }.get(model, ["dataset=digits", "dataset.subset=64", f"model={model}"])
-        return [*data, *SMALL[model], *QUIET, "trainer.batch_size=" + ("1" if model in ("cyclegan", "singan") else "8")]
+        return [*data, *SMALL[model], *QUIET, "trainer.batch_size=" + ("1" if model in ALONE else "8")]
 
     return overrides
 
@@ -243,18 +286,60 @@ def test_the_small_stylegan2_learns(tmp_path):
     assert scores[1] < 0.75 * scores[0]
 
 
-@pytest.mark.parametrize("group", ["dataset", "evaluation", "debug", "trainer"])
+@pytest.mark.parametrize("group", ["dataset", "dataset/encoder", "evaluation", "debug", "trainer"])
 def test_every_option_composes(group):
+    data = {"points": "ring", "translation": "unpaired", "pairs": "paired", "single_image": "single_image"}
     for option in options(group):
-        config_of(*(["dataset=ring"] if option == "points" else []), f"{group}={option}")
+        path = ["dataset.encoder.path=x"] if option == "from_file" else []
+        chosen = [f"dataset={data.get(option, 'shapes')}"] if group in ("dataset/encoder", "evaluation") else []
+        config_of(*chosen, f"{group}={option}", *path)
+
+
+@pytest.mark.parametrize(
+    ("model", "goes_with", "tags"),
+    [
+        ("pix2pix", "maps", {"segmentation_agreement", "segmentation_iou"}),
+        ("stackgan", "texts", {"caption_retrieval"}),
+    ],
+)
+def test_whether_answers_show_what_was_asked_for(tmp_path, model, goes_with, tags):
+    """By networks of one epoch, on data of which there are too few for FID."""
+    networks = {
+        "maps": ["evaluation=label_maps", "evaluation.metrics.segmentation_agreement.segmenter.epochs=1"],
+        "texts": ["evaluation=captions", "evaluation.metrics.caption_retrieval.matcher.epochs=1"],
+    }[goes_with]
+    data = [*SHAPES, "dataset.count=48", f"dataset.goes_with={goes_with}", f"model={model}"]
+    quiet = [*QUIET[1:], "evaluation.samples=32", "trainer.batch_size=8", "trainer.steps=1"]
+    play(tmp_path, *data, *SMALL[model], *networks, *quiet)
+    scores = json.loads((tmp_path / "evaluation.json").read_text())[-1]["scores"]
+    assert tags == {tag for tag in scores if "random" not in tag}
+    assert all(0 <= scores[tag] <= 1 for tag in tags)
+
+
+@pytest.mark.parametrize("model", POOLED)
+def test_an_average_is_of_both_translators(tmp_path, game_overrides, model):
+    state = play(tmp_path, *game_overrides(model), "technique=[ema]", "trainer.steps=4", "optimizer.generator.lr=0.01")
+    averaged, last = (load_game(state, None, weights, "cpu") for weights in ("ema", "raw"))
+    for name in ("a_to_b", "b_to_a"):
+        one, other = (list(getattr(game, name).parameters()) for game in (averaged, last))
+        assert not any(torch.equal(mean, latest) for mean, latest in zip(one, other, strict=True))
+
+
+def test_averaged_decoders_come_with_averaged_encoders(tmp_path, game_overrides):
+    average = ["technique=[ema]", "player.discriminator.ema=${player.generator.ema}"]
+    state = play(tmp_path, *game_overrides("nicegan"), *average, "trainer.steps=3")
+    averaged, last = (load_game(state, None, weights, "cpu") for weights in ("ema", "raw"))
+    for name in ("a_to_b", "discriminator_a.encoder.layers"):
+        one, other = (list(game.get_submodule(name).parameters()) for game in (averaged, last))
+        assert not any(torch.equal(mean, latest) for mean, latest in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize("model", sorted(SMALL))
 def test_every_game_resumes_exactly(tmp_path, game_overrides, model):
-    """Stopped inside the first stage and, where there is one, inside a later one."""
+    """Stopped inside the first stage and, where there is a later one, between the two and inside that."""
     overrides = [*game_overrides(model), "trainer.checkpoint_every_steps=1", "trainer.keep_checkpoints=99"]
     whole = play(tmp_path / "whole", *overrides, "trainer.steps=4")
-    for step in (3, 7) if model == "singan" else (3,):
+    for step in (3, 4, 7) if model in STAGED else (3,):
         parts = tmp_path / f"parts{step}"
         (parts / "checkpoints").mkdir(parents=True)
         name = f"step_{step:08d}.pt"
@@ -391,7 +476,7 @@ def test_every_game_can_be_sampled(tmp_path, game_overrides, model):
         for name, seed in (("one", 1), ("again", 1), ("other", 2))
     )
     assert one == again
-    assert (one != other) == (model != "cyclegan")  # a translator has no latent
+    assert (one != other) == (model not in (*TRANSLATORS, "gaugan"))  # these have no latent
 
 
 def test_single_files_truncation_and_sizes(tmp_path, game_overrides):
@@ -547,17 +632,58 @@ def test_stopped_run_goes_on_where_it_was(tmp_path, game_overrides, number, code
 
 @pytest.mark.parametrize(
     "model",
-    ["mlp", "began", "vaegan", *(pytest.param(m, marks=pytest.mark.slow) for m in ("bigan", "biggan", "stylegan2"))],
+    [
+        *("mlp", "began", "vaegan"),
+        *(pytest.param(model, marks=pytest.mark.slow) for model in SHARED_SLOWLY),
+    ],
 )
 def test_two_processes_train_one_folder(tmp_path, game_overrides, model):
     run = tmp_path / "run"
-    process = command(*game_overrides(model), f"run={run}", "trainer.devices=2", "trainer.steps=4")
+    shared = ["trainer.devices=2", *(["trainer.batch_size=2"] if model in ALONE else [])]
+    process = command(*game_overrides(model), *shared, f"run={run}", "trainer.steps=4")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert json.loads((run / "status.json").read_text())["status"] == "finished"
-    assert "finished at step 4" in (run / "run.log").read_text()
+    last = 8 if model in STAGED else 4
+    assert f"finished at step {last}" in (run / "run.log").read_text()
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert steps == [1, 2, 3, 4]
+    assert steps == list(range(1, last + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", POOLED)
+def test_two_processes_resume_with_pools_of_their_own(tmp_path, game_overrides, model):
+    alike = ["trainer.batch_size=2", "trainer.devices=2"]
+    for run, stops in (("whole", (6,)), ("parts", (3, 6))):
+        for steps in stops:
+            process = command(*game_overrides(model), *alike, f"run={tmp_path / run}", f"trainer.steps={steps}")
+            output, _ = process.communicate(timeout=120)
+            assert process.returncode == 0, output
+    whole, parts = (read_checkpoint(tmp_path / run / "checkpoints/step_00000006.pt") for run in ("whole", "parts"))
+    assert same(result(parts), result(whole))
+    assert same(parts["buffers"], whole["buffers"])
+    one, other = (buffers["pool_a.images"] for buffers in whole["buffers"])
+    assert not torch.equal(one, other)
+
+
+@pytest.mark.slow
+def test_two_processes_resume_between_scales_and_inside_them(tmp_path, game_overrides):
+    """Each draws noise of its own, and has its own running averages in the scale that is being trained."""
+    alike = [*game_overrides("singan"), "trainer.batch_size=2", "trainer.devices=2", "trainer.steps=4"]
+    kept = ["trainer.checkpoint_every_steps=1", "trainer.keep_checkpoints=99"]
+    for step in (None, 4, 7):
+        run = tmp_path / str(step)
+        if step is not None:
+            shutil.copytree(tmp_path / "None", run, ignore=shutil.ignore_patterns("status.json"))
+            for later in range(step + 1, 9):
+                (run / "checkpoints" / f"step_{later:08d}.pt").unlink()
+        process = command(*alike, *kept, f"run={run}")
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+    whole, *parts = (read_checkpoint(tmp_path / str(step) / "checkpoints/step_00000008.pt") for step in (None, 4, 7))
+    for part in parts:
+        assert same(result(part), result(whole))
+        assert same(part["buffers"], whole["buffers"])
 
 
 @pytest.mark.slow
@@ -662,15 +788,17 @@ def test_every_game_is_diagnosed(tmp_path, game_overrides, model):
 
     play(tmp_path, *game_overrides(model), "trainer.steps=2")
     logged = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
-    domains = ("_a", "_b") if model == "cyclegan" else ("",)
-    groups = DIAGNOSTICS.keys() - ({"equilibrium"} if model == "began" else {})  # whose k moves with the data's energy
+    domains = dict.fromkeys(TRANSLATORS, ("_a", "_b")).get(model, ("_5", "_8") if model == "lapgan" else ("",))
+    groups = DIAGNOSTICS.keys() - (
+        {"equilibrium"} if model in ("began", "stackgan") else {}
+    )  # theirs depends on the data
     for domain in domains:
         assert {f"{group}/{name}{domain}" for group in groups for name in DIAGNOSTICS[group]} <= logged.keys()
         assert 0 <= logged[f"score/accuracy{domain}"] <= 1
     assert any(tag.startswith("bound/") for tag in logged) == (
-        model not in ("began", "ebgan", "ebgan_toy")
-    )  # an energy certifies nothing
-    assert ("diversity/fake_to_real" in logged) == (model not in ("cyclegan", "singan"))  # those play with one image
+        model not in ("began", "ebgan", "ebgan_toy", "stackgan")
+    )  # an energy certifies nothing, nor do fakes and wrong pairs together
+    assert (f"diversity/fake_to_real{domains[-1]}" in logged) == (model not in ALONE)
     events = EventAccumulator(str(tmp_path))
     events.Reload()
     histograms = {f"distribution/{name}{domain}" for name in ("real", "fake") for domain in domains}

@@ -29,7 +29,7 @@ class FlipShift(Augment):
     """
 
     requires = ("images",)
-    forbids = ("pairs",)
+    forbids = ("pairs", "aligned_pairs")
 
     def __init__(self, pixels: NonNegativeInt) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ganrun.config.traits import DATA, Node, at, discriminators, nodes, provided_by
+from ganrun.config.traits import DATA, Node, at, discriminators, is_alone, nodes, provided_by
 from ganrun.config.words import listing
 from ganrun.core.errors import Problem
 from ganrun.core.facts import Facts
@@ -19,8 +19,8 @@ REQUIRED = {
         "Use model=ebgan or model=began.",
     ),
     "conditional": (
-        "{node} needs a model that is given labels",
-        "Use model.conditional=true, or technique=[conditional].",
+        "{node} needs a model that is given labels or texts",
+        "Use model.conditional=true, technique=[conditional], or model=stackgan for texts.",
     ),
     "styles": ("{node} needs a generator with styles", "Use model=stylegan2."),
     "class_logits": (
@@ -47,6 +47,18 @@ FORBIDDEN = {
         "the discriminator judges pairs of a sample and its latent, but {node} is for samples alone",
         "Choose another loss or technique, or a model whose discriminator sees samples.",
     ),
+    "aligned_pairs": (
+        "{node} moves pixels, but the discriminator compares images with their sources pixel by pixel",
+        "Leave it out, or keep only what leaves pixels where they are (noise, colours, cutout).",
+    ),
+    "residuals": (
+        "fakes are made upon the real images' own coarse parts, but {node} compares each with all reals",
+        "Choose another loss, such as wgan_gp or gan_qp.",
+    ),
+    "wrong_pairs": (
+        "{node} compares samples, and a real sample with a wrong condition is the same sample",
+        "Choose another loss, or a model and a loss without wrong pairs.",
+    ),
     "spectral_norm": ("{node} and spectral normalisation both bound the critic's slope", "Use {path}=false."),
     "weight_clipping": ("{node} and weight clipping both bound the critic's slope", "Use {path}=null."),
     "energy": ("{node} reads the sign of scores, and an energy has only one", "Choose another model or technique."),
@@ -71,6 +83,7 @@ def check(config: dict[str, Any]) -> list[Problem]:
     possible = None if dataset is None else dataset.target.trait("provides")
     return [
         *(_without_data(config, frozenset(possible)) if possible is not None else ()),
+        *(_sets_of_images(config, frozenset(possible)) if possible is not None else ()),
         *_missing(config),
         *_forbidden(config),
         *_energy(config),
@@ -79,6 +92,7 @@ def check(config: dict[str, Any]) -> list[Problem]:
         *_two_terms_of_one_name(config),
         *_joint_update(config),
         *_one_pass(config),
+        *_averages_of_a_shared_encoder(config),
         *_normal_latents(config),
         *_uneven_batch(config),
         *_one_image(config),
@@ -119,13 +133,15 @@ def resolve_auto(config: dict[str, Any]) -> list[str]:
 def warnings(config: dict[str, Any]) -> list[str]:
     """Combinations that train but are seldom meant."""
     provided = provided_by(config)
-    penalties = _forbidding(config, "batch_norm")
+    penalties = _of_single_samples(config)
     lines = []
     if "unbounded" in provided and not (penalties or {"weight_clipping", "spectral_norm"} & provided.keys()):
         lines.append(
             "nothing bounds the critic's slope, and this loss has no minimum without: "
             "add technique=[gradient_penalty], [spectral_norm] or [weight_clipping]"
         )
+    if "pairwise" in provided and at(config, "model", "pool_size"):
+        lines.append("this loss compares reals with fakes, and those of the pool are older: try model.pool_size=0")
     betas = at(config, "optimizer", "discriminator", "betas")
     if "weight_clipping" in provided and isinstance(betas, list) and betas[0]:
         lines.append("weight clipping with momentum is known to be unstable: optimizer=rmsprop, or betas=[0.0,0.9]")
@@ -143,6 +159,7 @@ def _choosing(config: dict[str, Any]) -> Iterator[Node]:
     """Components that require and forbid what networks and losses provide."""
     for section in ("loss", "augment"):
         yield from nodes(config.get(section), section)
+    yield from nodes(at(config, "model", "objectives"), "model.objectives")
 
 
 def _missing(config: dict[str, Any]) -> Iterator[Problem]:
@@ -164,9 +181,14 @@ def _forbidden(config: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(path, cause.format(node=node, trait=trait), remedy.format(path=path))
 
 
+def _of_single_samples(config: dict[str, Any]) -> list[Node]:
+    """Components that act on the critic's slope, by its gradients at single samples."""
+    return [node for node in _choosing(config) if "batch_norm" in node.traits("forbids")]
+
+
 def _forbidding(config: dict[str, Any], trait: str) -> list[Node]:
     """Components that forbid a trait; a batch of one sample has nothing to mix."""
-    alone = trait in ("batch_norm", "coupled_samples") and at(config, "trainer", "batch_size") == 1
+    alone = trait in ("batch_norm", "coupled_samples") and is_alone(config)
     return [] if alone else [node for node in _choosing(config) if trait in node.traits("forbids")]
 
 
@@ -186,7 +208,7 @@ def _two_lipschitz_controls(config: dict[str, Any]) -> Iterator[Problem]:
     """Weight clipping beside a penalty, a normaliser or spectral norm."""
     if at(config, "player", "discriminator", "weight_clip") is None:
         return
-    others = [f"{node}" for node in _choosing(config) if "batch_norm" in node.traits("forbids")]
+    others = [f"{node}" for node in _of_single_samples(config)]
     others += [f"{node.path}.spectral" for node in discriminators(config) if node.values.get("spectral") is True]
     if others:
         yield Problem(
@@ -254,13 +276,26 @@ def _one_pass(config: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(term.path, cause, "Leave one of the two techniques out.")
 
 
+def _averages_of_a_shared_encoder(config: dict[str, Any]) -> Iterator[Problem]:
+    """Averaged weights of one player, which were trained on what the other's network encodes."""
+    game = next(nodes(config.get("model"), "model"), None)
+    generator, discriminator = (at(config, "player", player, "ema") for player in ("generator", "discriminator"))
+    if game and "shared_encoder" in game.traits("provides") and generator != discriminator:
+        cause = f"the decoders of {game} need the encoders that they were trained with, which are the discriminators'"
+        yield Problem(
+            "player.generator.ema",
+            f"{cause}: both are averaged alike, or neither",
+            "Use player.generator.ema=null and player.discriminator.ema=null, or give both the same.",
+        )
+
+
 def _normal_latents(config: dict[str, Any]) -> Iterator[Problem]:
     """Networks that draw further latents from N(0, I), beside others."""
     latent = next(nodes(at(config, "model", "latent"), "model.latent"), None)
     if latent is None or latent.target.node.name == "Normal":
         return
     for node in nodes(config.get("model"), "model"):
-        if node.values.get("norm") == "virtual":
+        if node.values.get("norm") == "virtual" and "norm" in (node.target.parameters or ("norm",)):
             cause = f"virtual batch norm has normal reference latents, and those of {latent} are not"
             yield Problem(f"{node.path}.norm", cause, "Use norm=batch, or normal latents.")
         if "normal_latents" in node.traits("requires"):
@@ -285,6 +320,19 @@ def _without_data(config: dict[str, Any], provided: frozenset[str]) -> Iterator[
         yield Problem(f"{conditional}.conditional", f"a conditional model needs labels, but {given}", remedy)
 
 
+def _sets_of_images(config: dict[str, Any], provided: frozenset[str]) -> Iterator[Problem]:
+    """Scores of sets of images, where there is one image."""
+    metrics = at(config, "evaluation", "metrics")
+    if "single_image" not in provided or not isinstance(metrics, dict):
+        return
+    found = {name: next(nodes(values, f"evaluation.metrics.{name}"), None) for name, values in metrics.items()}
+    of_sets = [name for name, node in found.items() if node and "single_image" not in node.traits("requires")]
+    if of_sets:
+        verb = "compare" if len(of_sets) > 1 else "compares"
+        cause = f"{listing(of_sets)} {verb} samples with many images, and dataset provides a single image"
+        yield Problem("evaluation.metrics", cause, "Use evaluation=single_image, or evaluation=none.")
+
+
 def _remedy(path: str, trait: str) -> str:
     group = path.split(".")[0]
     if trait == "two_domains":
@@ -296,7 +344,7 @@ def _remedy(path: str, trait: str) -> str:
     if trait == "label_maps":
         return "Choose dataset=label_maps."
     if trait == "captions":
-        return "Choose dataset=captioned."
+        return "Choose dataset=captioned, or dataset=shapes dataset.goes_with=texts."
     others = {
         "evaluation": "Choose another evaluation (evaluation=points, evaluation=none) or another dataset.",
         "model": "Choose another model (model=toy for 2-D points) or another dataset.",
@@ -326,16 +374,25 @@ def _uneven_batch(config: dict[str, Any]) -> Iterator[Problem]:
 def _one_image(config: dict[str, Any]) -> Iterator[Problem]:
     """More than one sample at a time for a game of a single image."""
     game = next(nodes(config.get("model"), "model"), None)
-    if game and "single_image" in game.traits("requires") and at(config, "trainer", "batch_size") != 1:
+    if not game or "single_image" not in game.traits("requires") or at(config, "trainer", "batch_size") is None:
+        return
+    if not is_alone(config):
         cause = f"{game.target.path} learns from exactly one image"
-        yield Problem("trainer.batch_size", cause, "Use trainer.batch_size=1.")
+        remedy = "Use trainer.batch_size=1, or with several processes one for each."
+        yield Problem("trainer.batch_size", cause, remedy)
 
 
 def _standing_statistics(config: dict[str, Any]) -> Iterator[Problem]:
-    """Statistics over samples of a game that makes none by itself."""
+    """Statistics over samples of a game that makes none by itself, or whose norms were trained on one image."""
     game = next(nodes(config.get("model"), "model"), None)
-    if game and at(config, "trainer", "standing_batches") and "samples" not in game.traits("provides"):
+    if not game or not at(config, "trainer", "standing_batches"):
+        return
+    cause = ""
+    if "samples" not in game.traits("provides"):
         cause = f"standing statistics are those of samples, and {game} draws none by itself"
+    elif "single_image" in game.traits("requires"):
+        cause = f"standing statistics are those of many samples, and norms of {game} see one image at a time"
+    if cause:
         yield Problem("trainer.standing_batches", cause, "Use trainer.standing_batches=0.")
 
 

@@ -20,12 +20,12 @@ from ganrun.config.trained import Trained, load_run
 from ganrun.config.validate import plain
 from ganrun.config.words import listing
 from ganrun.core.errors import ConfigError, GanrunError, RunError
-from ganrun.core.types import Dataset, LatentSpace
+from ganrun.core.types import Dataset
 from ganrun.engine.folder import RunFolder
 from ganrun.engine.scores import FILE, Entry, read, remember, show_in_tensorboard, table
 from ganrun.engine.seeding import fixed_seed
-from ganrun.metrics.base import Evaluation
-from ganrun.sampling.draws import Draw, generator_of
+from ganrun.metrics.base import Evaluation, Supply
+from ganrun.sampling.draws import supplies_of
 from ganrun.sampling.read import ImageFiles
 
 log = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ def score_at(trained: Trained, evaluation: Evaluation, run: Path, truncation: fl
         truncated(game, truncation, trained.config),
         fixed_seed(evaluation.seed, "evaluation"),  # as during training
     ):
-        return _entry(str(run), trained.step, evaluation, generator_of(game, evaluation.dataset), game.latent_space())
+        return _entry(str(run), trained.step, evaluation, supplies_of(game, evaluation.dataset))
 
 
 def _score_images(settings: dict[str, Any]) -> Entry:
@@ -162,7 +162,7 @@ def _score_images(settings: dict[str, Any]) -> Entry:
         log.warning("only %d of the %d samples asked for: the stamp says so", len(files), evaluation.samples)
         evaluation.samples = len(files)
     device = dataset.examples(1).real.device
-    entry = _entry(settings["generated"], None, evaluation, lambda count: files.take(count, device))
+    entry = _entry(settings["generated"], None, evaluation, {"": Supply(lambda count: files.take(count, device))})
     remember(entry, _file(settings))
     return entry
 
@@ -187,10 +187,8 @@ def make_evaluation(
     )
 
 
-def _entry(
-    subject: str, step: int | None, evaluation: Evaluation, generate: Draw, space: LatentSpace | None = None
-) -> Entry:
-    scores = evaluation.run(generate, space)
+def _entry(subject: str, step: int | None, evaluation: Evaluation, supplies: dict[str, Supply]) -> Entry:
+    scores = evaluation.run_all(supplies)
     if not scores:
         raise RunError(f"{subject}: no score could be had; why is said above.")
     return Entry(subject, step, evaluation.stamp(), scores, evaluation.directions())

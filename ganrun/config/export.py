@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganrun.config.exported import DESCRIPTION, WEIGHTS, describe, rebuild
+from ganrun.config.exported import WEIGHTS, describe, rebuild
+from ganrun.config.runs import DESCRIPTION
 from ganrun.config.trained import Trained, load_run
 from ganrun.core.errors import RunError
 from ganrun.core.files import write_atomically, write_text
 from ganrun.engine.folder import RunFolder
-from ganrun.games.adversarial import AdversarialGame
+from ganrun.engine.seeding import fixed_seed
+from ganrun.games.adversarial import LatentGame
 from ganrun.games.base import Game
-from ganrun.networks.ensemble import Ensemble
 from ganrun.sampling.graphs import Inputs, save_onnx, save_program
 
 log = logging.getLogger(__name__)
@@ -59,19 +60,13 @@ def export(settings: dict[str, Any]) -> list[Path]:
         files = [_save_weights(game, where / WEIGHTS)]
     else:
         ending, save = GRAPHS[settings["format"]]
-        files = [_save_graph(network, game, trained, where / f"{name}{ending}", save) for name, network in parts(game)]
+        files = [
+            _save_graph(network, game, trained, where / f"{name}{ending}", save)
+            for name, network in game.graphs().items()
+        ]
     for file in files:
         log.info("step %d -> %s (%.1f MB)", trained.step, file, file.stat().st_size / 1e6)
     return files
-
-
-def parts(game: Game) -> list[tuple[str, nn.Module]]:
-    """Networks that become a graph each, with their names: an ensemble's generators one by one."""
-    return [
-        (f"{name}_{index}" if isinstance(network, Ensemble) else name, part)
-        for name, network in game.named_children()
-        for index, part in enumerate(network.generators if isinstance(network, Ensemble) else [network])
-    ]
 
 
 def _save_weights(game: Game, path: Path) -> Path:
@@ -86,9 +81,12 @@ def _save_graph(
     network: nn.Module, game: Game, trained: Trained, path: Path, save: Callable[..., Callable[..., Tensor]]
 ) -> Path:
     read = save(network, _inputs(game, trained, 2), path)
-    others = _inputs(game, trained, 3)
-    with torch.no_grad():
-        difference = float((read(*others) - network(*others)).abs().max())
+    others = _inputs(game, trained, 3).values()
+    made = []
+    for one in (read, network):
+        with torch.no_grad(), fixed_seed("export"):  # of networks that draw noise
+            made.append(one(*others))
+    difference = float((made[0] - made[1]).abs().max())
     if difference > TOLERANCE:
         path.unlink()
         raise RunError(
@@ -100,7 +98,11 @@ def _save_graph(
 
 
 def _inputs(game: Game, trained: Trained, count: int) -> Inputs:
-    if not isinstance(game, AdversarialGame):
-        return (torch.rand(count, *trained.facts.shape) * 2 - 1,)
-    latents = game.latent(count, torch.device("cpu"))
-    return (latents, torch.arange(count) % game.classes) if game.classes else (latents,)
+    if isinstance(game, LatentGame):
+        latents = {"latents": game.latent(count, torch.device("cpu"))}
+        return latents | {"classes": torch.arange(count) % game.classes} if game.classes else latents
+    sources = torch.rand(count, *trained.source_shape) * 2 - 1
+    if game.needs == "maps":
+        sources = torch.randint(trained.facts.condition_size, (count, *trained.source_shape))
+    latent = getattr(game, "latent", None)
+    return {"sources": sources} | ({} if latent is None else {"latents": latent(count, torch.device("cpu"))})

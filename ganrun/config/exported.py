@@ -9,16 +9,17 @@ from typing import Any
 
 from ganrun import __version__
 from ganrun.config.build import build, data_context
+from ganrun.config.runs import DESCRIPTION
 from ganrun.core.errors import RunError
 from ganrun.core.facts import Facts
 from ganrun.engine import precision
 from ganrun.engine.trainer import resolve_device
 from ganrun.games.adversarial import AdversarialGame
 from ganrun.games.base import Game
-from ganrun.games.cyclegan import CycleGAN
+from ganrun.games.exported import KINDS, Alone
 
 FORMAT = 1
-DESCRIPTION, WEIGHTS = "generator.json", "generator.safetensors"
+WEIGHTS = "generator.safetensors"
 
 
 def describe(game: Game, config: dict[str, Any], facts: Facts) -> dict[str, Any]:
@@ -32,27 +33,24 @@ def describe(game: Game, config: dict[str, Any], facts: Facts) -> dict[str, Any]
     Raises:
         RunError: the game has no generator that could stand by itself.
     """
-    model = config["model"]
-    if isinstance(game, AdversarialGame):
-        kept = {key: model[key] for key in ("generator", "latent")} | {"conditional": game.classes > 0}
-        target = "GeneratorAlone"
-    elif isinstance(game, CycleGAN):
-        kept, target = {key: model[key] for key in ("a_to_b", "b_to_a")}, "TranslatorsAlone"
-    else:
+    if game.alone not in KINDS:
         raise RunError(
             f"{type(game).__name__} has no single generator that could be exported. In Python, "
             "ganrun.load(RUN).sample(...) draws from it."
         )
+    kept = {key: config["model"][key] for key in game.alone}
+    if isinstance(game, AdversarialGame):
+        kept["conditional"] = game.classes > 0
     return {
         "format": FORMAT,
         "ganrun": __version__,
         "precision": config["trainer"]["precision"],
         "facts": asdict(facts),
-        "model": {"_target_": f"ganrun.games.exported.{target}"} | kept,
+        "model": {"_target_": f"ganrun.games.exported.{KINDS[game.alone].__name__}"} | kept,
     }
 
 
-def rebuild(description: dict[str, Any]) -> Game:
+def rebuild(description: dict[str, Any]) -> Alone:
     """The game of a description, in evaluation mode on the CPU, with weights of its own.
 
     Raises:
@@ -60,7 +58,7 @@ def rebuild(description: dict[str, Any]) -> Game:
     """
     facts = facts_of(description)
     try:
-        game: Game = build(description["model"], data_context(facts), path="model")
+        game: Alone = build(description["model"], data_context(facts), path="model")
     except TypeError as error:
         raise RunError(
             f"The generator was exported by ganrun {description['ganrun']}, and this is {__version__}, whose networks "
@@ -78,12 +76,7 @@ def facts_of(description: dict[str, Any]) -> Facts:
     return Facts(**facts)
 
 
-def is_exported(path: Path) -> bool:
-    """Whether ``path`` may be meant as an exported generator, not as a run folder."""
-    return path.is_file() or (path / DESCRIPTION).is_file()
-
-
-def load_exported(path: Path, device: str) -> tuple[Game, dict[str, Any]]:
+def load_exported(path: Path, device: str) -> tuple[Alone, dict[str, Any]]:
     """A generator and its description, from the folder or the file that ``ganrun export`` wrote as safetensors.
 
     Raises:
@@ -116,7 +109,7 @@ def _read_description(path: Path) -> dict[str, Any]:
     return description
 
 
-def _read_weights(game: Game, path: Path) -> None:
+def _read_weights(game: Alone, path: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

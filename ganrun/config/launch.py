@@ -275,7 +275,7 @@ def make_game(config: dict[str, Any], facts: Facts, image: Tensor | None) -> Gam
     reseed("networks", config["seed"])
     augment = build(config["augment"], path="augment")
     objective = build(config["loss"], {"augment": augment}, path="loss")
-    context = data_context(facts) | {"image": image, "objective": objective}
+    context = data_context(facts) | {"image": image, "objective": objective, "augment": augment}
     game: Game = build(config["model"], context, path="model")
     game.class_names = facts.class_names
     return game

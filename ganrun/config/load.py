@@ -14,7 +14,7 @@ from ganrun.core.types import Dataset
 from ganrun.engine import precision, stages, standing
 from ganrun.engine.settings import TrainerSettings
 from ganrun.engine.trainer import resolve_device
-from ganrun.games.adversarial import AdversarialGame
+from ganrun.games.adversarial import LatentGame
 from ganrun.games.base import Game
 from ganrun.sampling.truncation import truncate, truncate_styles
 
@@ -81,17 +81,17 @@ def truncated(game: Game, bound: float | None, config: dict[str, Any]) -> Iterat
     if bound is None:
         yield
         return
-    if not isinstance(game, AdversarialGame):
+    if not isinstance(game, LatentGame):
         raise RunError(f"truncation needs a latent, and {type(game).__name__} has none. Leave truncation out.")
     whole = game.latent
-    if not truncate_styles(game.generator, bound):
+    if not truncate_styles(game, bound):
         game.latent = truncate(whole, bound)
     try:
         with _standing_statistics(game, config):
             yield
     finally:
         game.latent = whole
-        truncate_styles(game.generator, 1.0)
+        truncate_styles(game, 1.0)
 
 
 def _standing_statistics(game: Game, config: dict[str, Any]) -> AbstractContextManager[None]:

@@ -16,6 +16,7 @@ from ganrun.core.types import Dataset, Grid
 from ganrun.engine.folder import RunFolder
 from ganrun.metrics.base import Unavailable
 from ganrun.metrics.distances import TILE
+from ganrun.sampling.draws import needed
 from ganrun.sampling.neighbours import Embedding, fetch, nearest, pixels
 from ganrun.sampling.pictures import PADDING_LEVEL, draw, save
 
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def neighbours(settings: dict[str, Any]) -> Path:
-    """Draw a row for every sample: itself, a gap, and the real images nearest to it.
+    """Draw a row for every sample: itself, a gap, and the real images nearest to it; its caption, if it has one.
 
     Args:
         settings: values of ``conf/neighbours.yaml``.
@@ -37,13 +38,17 @@ def neighbours(settings: dict[str, Any]) -> Path:
     folder = RunFolder(Path(settings["run"]))
     trained = load_run(folder.path, settings["step"], settings["weights"])
     dataset = load_data(settings["dataset"], trained.facts)
-    if dataset.facts.kind != "images" or "samples" not in trained.game.provides:
+    drawn = "samples" in trained.game.provides or trained.game.needs == "texts"
+    compared = drawn and "single_image" not in dataset.facts.provides
+    if dataset.facts.kind != "images" or not compared:
         raise RunError(
             f"{type(trained.game).__name__} makes no images like those of the data here, so none has neighbours among "
             "them. ganrun sample draws its pictures."
         )
     embed = pixels if settings["space"] == "pixels" else feature_embedding(settings["evaluation"], dataset)
-    samples = trained.sample(settings["count"], seed=settings["seed"], truncation=settings["truncation"])
+    examples = dataset.examples(settings["count"])
+    condition = needed(examples) if trained.game.needs else None
+    samples = trained.sample(settings["count"], condition, settings["seed"], settings["truncation"])
     with torch.no_grad():
         batch_size = TILE if embed is pixels else settings["evaluation"]["batch_size"]
         found = nearest(samples, dataset, settings["neighbours"], embed, batch_size, progress=True)
@@ -52,7 +57,8 @@ def neighbours(settings: dict[str, Any]) -> Path:
     rows = torch.cat([torch.stack([samples, gap], dim=1).to(real.device), real], dim=1)
     name = f"neighbours_{settings['space']}_step_{trained.step:08d}_seed_{settings['seed']}.png"
     where = Path(settings["output"] or folder.samples / name)
-    save(draw(Grid(rows.flatten(0, 1), rows.shape[1])), where)
+    captions = examples.texts if trained.game.needs else ()
+    save(draw(Grid(rows.flatten(0, 1), rows.shape[1], captions=captions)), where)
     log.info(
         "%d samples of step %d (first column), each with its %d nearest of %d real images (by %s) -> %s",
         len(samples),

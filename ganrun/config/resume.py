@@ -35,6 +35,8 @@ MAY_CHANGE = (
     "sweep.*",
     "dataset.root",
     "dataset.path",
+    "dataset.captions",
+    "dataset.encoder.path",
     "dataset.download",
 )
 """What a run that goes on may change without becoming another run; the data's fingerprint is compared apart."""

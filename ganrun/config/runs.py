@@ -20,6 +20,9 @@ from ganrun.core.errors import Problem, RunError
 SAVED = "saved"
 """Option of a group: what the run was trained with."""
 
+DESCRIPTION = "generator.json"
+"""Name of the file that describes an exported generator."""
+
 SUBJECTS = ("run", "runs", "generated")
 """What ``ganrun evaluate`` may be given."""
 
@@ -34,6 +37,11 @@ def saved_config(run: object) -> dict[str, Any]:
     if saved is None:
         raise RunError(f"{run} holds no run. Give run=PATH the folder of a trained one.")
     return saved
+
+
+def is_exported(path: Path) -> bool:
+    """Whether ``path`` may be meant as an exported generator, not as a run folder."""
+    return path.is_file() or (path / DESCRIPTION).is_file()
 
 
 def find_runs(where: str | Iterable[str]) -> list[Path]:
@@ -118,6 +126,8 @@ def check_verb(settings: dict[str, Any], schema: str) -> list[Problem]:
         return problems
     if schema == "EvaluateConfig":
         problems = _check_subject(settings)
+    if schema == "TranslateConfig" and is_exported(Path(settings["run"]).expanduser()):
+        return []
     model = None if settings.get("run") is None else saved_config(settings["run"])["model"]
     parts = {key: settings[key] for key in ("dataset", "evaluation") if settings.get(key) is not None}
     if schema in ("EvaluateConfig", "TruncationConfig") and parts.get("dataset"):

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import logging
+import re
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ganrun.config import manipulate
+from ganrun.config.conditions import read_style
+from ganrun.config.layouts import picture_of_layouts
 from ganrun.config.load import load_data
+from ganrun.config.texts import vectors_of
 from ganrun.config.trained import BATCH, Trained, load_run
 from ganrun.core.errors import RunError
 from ganrun.core.types import Dataset, Grid, Picture, Scatter
@@ -23,10 +30,15 @@ from ganrun.sampling.write import write_images
 
 log = logging.getLogger(__name__)
 
-OPTIONS = ("height", "width", "start_scale")
+OPTIONS = ("height", "width", "start_scale", "upscale")
 """Settings that only some games' ``sample`` understands."""
 
+COUNT = 64
+"""Samples, if nothing else is said."""
+
 NEIGHBOUR_ROWS = 3
+
+MOST_COLUMNS = 10  # of samples of one text
 
 
 def sample(settings: dict[str, Any]) -> Path:
@@ -44,13 +56,23 @@ def sample(settings: dict[str, Any]) -> Path:
     folder = RunFolder(Path(settings["run"]))
     trained = load_run(folder.path, settings["step"], "ema")
     output = settings["output"] and Path(settings["output"])
+    pyramid = manipulate.pyramid_of(trained, settings)
+    settings = settings | {"count": settings["count"] or (COUNT if pyramid is None else 1)}
     name = file_name(trained.step, settings)
+    if pyramid is not None and settings["animate"]:
+        where = output or folder.samples / f"{name}.gif"
+        manipulate.animation(trained, pyramid, settings, where, folder.path)
+        log.info("%d frames of step %d -> %s", settings["frames"], trained.step, where)
+        return where
     if settings["files"] == "single":
         where = output or folder.samples / name
         shown = write_single_files(trained, settings, where)
     else:
         where = output or folder.samples / f"{name}.png"
-        picture = sum_picture(trained, settings) if settings["arithmetic"] else picture_of(trained, settings)
+        if pyramid is not None:
+            picture: Picture = manipulate.picture_of(trained, pyramid, settings)
+        else:
+            picture = sum_picture(trained, settings) if settings["arithmetic"] else picture_of(trained, settings)
         save(draw(picture), where)
         shown = len(picture.images if isinstance(picture, Grid) else picture.generated)
     log.info("%d samples of step %d -> %s", shown, trained.step, where)
@@ -60,15 +82,36 @@ def sample(settings: dict[str, Any]) -> Path:
 def file_name(step: int, settings: dict[str, Any]) -> str:
     """Unlike settings make unlike names, so that no earlier picture is lost."""
     given = {key: settings[key] for key in ("count", "seed", "truncation", "condition", *OPTIONS)}
+    given |= manipulate.named(settings)
+    if settings["text"] is not None:
+        given["text"] = slug(texts_of(settings))
+    for key in ("layout", "style", "inject", "mask"):
+        if settings[key] is not None:
+            given[key] = slug([Path(settings[key]).stem, settings[key]])
     if settings["arithmetic"]:
         given["sum"] = settings["arithmetic"].replace(" ", "")
     parts = [f"{key}_{value}" for key, value in given.items() if value is not None]
     return "_".join([f"step_{step:08d}", *parts, *(["numbered"] if settings["numbered"] else [])])
 
 
+def texts_of(settings: dict[str, Any]) -> list[str]:
+    """The texts that were asked for."""
+    text = settings["text"]
+    return [text] if isinstance(text, str) else list(text)
+
+
+def slug(texts: Sequence[str]) -> str:
+    """A short name of texts for a file, with a number that tells it from others that begin alike."""
+    joined = "\n".join(texts)
+    return f"{re.sub('[^a-z0-9]+', '-', joined.lower())[:40].strip('-')}-{zlib.crc32(joined.encode()):08x}"
+
+
 def samples_of(trained: Trained, settings: dict[str, Any], condition: Tensor | int | None) -> dict[str, Any]:
     """Arguments of :meth:`Trained.sample`."""
     options = {key: settings[key] for key in OPTIONS if settings[key] is not None}
+    options |= manipulate.injected(trained.game, settings)
+    if settings["style"] is not None:
+        options["style"] = read_style(trained, settings["style"])
     return {"condition": condition} | {key: settings[key] for key in ("count", "seed", "truncation")} | options
 
 
@@ -95,18 +138,58 @@ def write_single_files(trained: Trained, settings: dict[str, Any], where: Path) 
         raise RunError("files=single writes images, and this run makes points. Use files=grid.")
     if settings["numbered"] or settings["arithmetic"]:
         raise RunError("numbered and arithmetic make one picture. Use files=grid.")
-    batches = trained.batches(**samples_of(trained, settings, given_condition(trained, settings)))
+    if settings["layout"] is not None:
+        raise RunError("layout makes one picture; ganrun translate writes single files. Use files=grid.")
+    if settings["text"] is None:
+        condition = given_condition(trained, settings)
+    else:
+        condition = vectors_of_texts(trained, settings)
+        settings = settings | {"count": len(condition)}
+    batches = trained.batches(**samples_of(trained, settings, condition))
     count: int = settings["count"]
     write_images(lambda size: next(batches), count, batch_size=BATCH, folder=where, progress=True)
     return count
 
 
+def vectors_of_texts(trained: Trained, settings: dict[str, Any]) -> Tensor:
+    """Of the texts that were asked for, each as often as there are samples of it.
+
+    Raises:
+        RunError: the game draws no texts, a text cannot be read, or there is a class beside them.
+    """
+    if settings["condition"] is not None:
+        raise RunError("condition is for classes and text for texts. Leave one of them out.")
+    vectors = vectors_of(texts_of(settings), trained.game, trained.config, trained.facts)
+    return vectors.repeat_interleave(settings["count"], 0)
+
+
+def picture_of_texts(trained: Trained, settings: dict[str, Any]) -> Grid:
+    """Samples of the texts that were asked for, in rows above their text, or of captions of the data."""
+    count = settings["count"]
+    if settings["text"] is None:
+        examples = run_data(trained).examples(count)
+        condition, captions, columns = needed(examples), examples.texts, max(1, round(count**0.5))
+    else:
+        condition = vectors_of_texts(trained, settings)
+        columns = max(divisor for divisor in range(1, MOST_COLUMNS + 1) if count % divisor == 0)
+        above = [""] * (count // columns - 1)
+        captions = tuple(line for text in texts_of(settings) for line in (*above, text))
+    samples = trained.sample(**samples_of(trained, settings | {"count": len(condition)}, condition))
+    if settings["numbered"]:
+        captions = tuple(map(str, range(len(samples))))
+    return Grid(samples, columns, captions=captions)
+
+
 def picture_of(trained: Trained, settings: dict[str, Any]) -> Picture:
-    """All samples as one picture: one class per row, unless a condition is given.
+    """All samples as one picture: one class per row, unless a condition is given; of texts with these below.
 
     Raises:
         RunError: points were to be numbered.
     """
+    if settings["layout"] is not None:
+        return picture_of_layouts(trained, settings)
+    if trained.game.needs == "texts" or settings["text"] is not None:
+        return picture_of_texts(trained, settings)
     count = settings["count"]
     condition = given_condition(trained, settings)
     if condition is None:

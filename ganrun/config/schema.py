@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from ganrun.core.arguments import Fraction, NonNegativeInt, Positive, PositiveInt
+from ganrun.core.arguments import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt
 
 if TYPE_CHECKING:
     from ganrun.augment.base import Augment
@@ -79,10 +79,13 @@ class SampleConfig:
 
     Args:
         run: folder of a trained run.
-        count: how many samples.
+        count: how many samples; ``None``: 64, or 1 of a picture that is edited or enlarged.
         seed: of the latents.
         truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
         condition: class of all samples; ``None``: one class per row.
+        text: one or several, of each of which ``count`` samples are drawn; ``None``: captions of the data.
+        layout: label map, or directory or ZIP archive of them, to be drawn; ``count`` is of each.
+        style: image whose style all samples take.
         files: one grid, or a file per sample.
         numbered: whether every image of a grid has its number below it.
         arithmetic: a sum of numbered samples' latents, whose picture is drawn instead.
@@ -92,13 +95,27 @@ class SampleConfig:
         height: of SinGAN's samples, relative to its image's.
         width: likewise.
         start_scale: first scale of SinGAN that gets noise.
+        inject: picture that enters SinGAN below ``start_scale``; without that, below every scale.
+        quantise: colours of the picture that a painting gets first; ``None``: it keeps its own.
+        mask: picture, bright where an injected one was changed; the rest of the result is the run's own.
+        dilate: pixels by which the mask is widened.
+        blur: standard deviation in pixels of its edges.
+        upscale: factor by which SinGAN enlarges its picture; ``None``: samples are drawn.
+        animate: whether a clip is made.
+        frames: of the clip.
+        fps: frames per second of the clip.
+        pull: of the clip, how strongly it is drawn back to the picture: α.
+        inertia: of the clip, how smooth it is: β.
     """
 
     run: str
-    count: PositiveInt
+    count: PositiveInt | None
     seed: NonNegativeInt
     truncation: Positive | None
     condition: NonNegativeInt | None
+    text: str | list[str] | None
+    layout: str | None
+    style: str | None
     files: Literal["grid", "single"]
     numbered: bool
     arithmetic: str | None
@@ -108,6 +125,17 @@ class SampleConfig:
     height: Positive | None
     width: Positive | None
     start_scale: NonNegativeInt | None
+    inject: str | None
+    quantise: PositiveInt | None
+    mask: str | None
+    dilate: NonNegative
+    blur: NonNegative
+    upscale: Positive | None
+    animate: bool
+    frames: PositiveInt
+    fps: Positive
+    pull: Fraction
+    inertia: Fraction
 
 
 @dataclass
@@ -194,6 +222,37 @@ class ReconstructConfig:
 
 
 @dataclass
+class TranslateConfig:
+    """What ``ganrun translate`` turns into what.
+
+    Args:
+        run: folder of a trained run, or of exported translators.
+        input: directory, ZIP archive or image; label maps where the run takes these.
+        output: folder to write into.
+        direction: of the translation; ``None``: the first that the run knows.
+        size: images keep their size, or are brought to that of the training images.
+        half: use only this half of side-by-side pairs.
+        side_by_side: whether every file has the input left of the output.
+        step: checkpoint: the newest, the best or the one of a step.
+        weights: moving averages or the weights trained last.
+        seed: of what is random in translations.
+        device: where it is done.
+    """
+
+    run: str
+    input: str
+    output: str
+    direction: str | None
+    size: Literal["keep", "training"]
+    half: Literal["left", "right"] | None
+    side_by_side: bool
+    step: Literal["last", "best"] | NonNegativeInt
+    weights: Literal["ema", "raw"]
+    seed: NonNegativeInt
+    device: Literal["auto", "cpu", "cuda"]
+
+
+@dataclass
 class InterpolateConfig:
     """What ``ganrun interpolate`` draws.
 
@@ -202,6 +261,8 @@ class InterpolateConfig:
         rows: ways, each between two latents.
         columns: samples on a way, its ends included.
         path: straight line, arc, or what suits the latents.
+        from_text: where ways begin that lead from text to text, each with a latent of its own.
+        to_text: where they end.
         step: checkpoint: the newest, the best or the one of a step.
         weights: moving averages or the weights trained last.
         truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
@@ -213,6 +274,8 @@ class InterpolateConfig:
     rows: PositiveInt
     columns: Annotated[int, ">= 2"]
     path: Literal["linear", "spherical", "auto"]
+    from_text: str | None
+    to_text: str | None
     step: Literal["last", "best"] | NonNegativeInt
     weights: Literal["ema", "raw"]
     truncation: Positive | None

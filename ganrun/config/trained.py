@@ -7,25 +7,33 @@ import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
 
-from ganrun.config.exported import facts_of, is_exported, load_exported
+from ganrun.config.exported import facts_of, load_exported
 from ganrun.config.load import Weights, load_data, load_game, truncated
-from ganrun.config.runs import saved_config
+from ganrun.config.runs import is_exported, saved_config
+from ganrun.config.texts import vectors_of
+from ganrun.config.words import listing
 from ganrun.core.errors import RunError
 from ganrun.core.facts import Facts
 from ganrun.core.types import Dataset
 from ganrun.engine import checkpoint
 from ganrun.engine.folder import RunFolder
 from ganrun.engine.seeding import fixed_seed
-from ganrun.games.adversarial import AdversarialGame
+from ganrun.games.adversarial import LatentGame
 from ganrun.games.base import Game
+from ganrun.sampling.translate import at_any_size
 
 BATCH = 256
 """Samples that are made at once."""
+
+TRANSLATED = 16
+"""Images that are translated at once."""
+Condition = int | Sequence[int] | str | Sequence[str] | Tensor | None
+"""What samples are asked for with: classes, texts, or what else a game needs."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ class Trained:
     def sample(
         self,
         count: int,
-        condition: int | Sequence[int] | Tensor | None = None,
+        condition: Condition = None,
         seed: int | None = None,
         truncation: float | None = None,
         **options: Any,
@@ -63,10 +71,10 @@ class Trained:
             count: how many.
             condition: the class of all or of each; ``None``: classes in turn. What the game needs, if it needs
                 something (:attr:`~ganrun.games.base.Game.needs`): images ``[N, C, H, W]`` to translate, label maps
-                ``[N, H, W]`` or vectors of texts ``[N, D]``, taken in turn.
+                ``[N, H, W]``, or a text, several, or their vectors ``[N, D]``, taken in turn.
             seed: of the latents; ``None``: torch's generators go on as they are.
             truncation: latents beyond this many standard deviations are drawn again, or ψ of styles; ``None``: off.
-            options: SinGAN's ``height``, ``width`` and ``start_scale``.
+            options: SinGAN's ``height``, ``width``, ``start_scale``, ``inject``, ``mask`` and ``upscale``.
 
         Raises:
             RunError: the game has no such classes, latents or options.
@@ -77,7 +85,7 @@ class Trained:
     def batches(
         self,
         count: int,
-        condition: int | Sequence[int] | Tensor | None = None,
+        condition: Condition = None,
         seed: int | None = None,
         truncation: float | None = None,
         **options: Any,
@@ -86,13 +94,64 @@ class Trained:
         self._check(count, options)
         given = self._needed(count, condition) if self.game.needs else self._classes(count, condition)
         with _seeded(seed), truncated(self.game, truncation, self.config):
-            latents = self.game.latent(count, self.game.device) if isinstance(self.game, AdversarialGame) else None
+            latents = self.game.latent(count, self.game.device) if isinstance(self.game, LatentGame) else None
             for part in torch.arange(count, device=self.game.device).split(BATCH):
                 classes = None if given is None else given[part]
                 if latents is not None:
                     yield self._decode(latents[part], classes)
                 else:
                     yield self.game.sample(len(part), classes, **options)
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """Ways in which images, or label maps, are turned into others; none: the game does not do so.
+
+        Of paired data there is one, that which the run was trained for.
+        """
+        if self.game.needs not in ("images", "maps"):
+            return ()
+        return self.game.directions or (self.config.get("dataset", {}).get("direction", "source_to_target"),)
+
+    @torch.no_grad()
+    def translate(self, images: Tensor, direction: str | None = None, seed: int | None = None) -> Tensor:
+        """Turn images into others.
+
+        Args:
+            images: ``[N, C, H, W]`` in [-1, 1], or label maps ``[N, H, W]`` (int64) where the game takes these; of any
+                size, where its networks are convolutions only. What is not divisible as they need it is continued by
+                its mirror image, which is cut off again.
+            direction: one of :attr:`directions`; ``None``: the first.
+            seed: of what is random in translations; ``None``: torch's generators go on as they are.
+
+        Returns:
+            ``[N, C, H, W]``, of the same height and width.
+
+        Raises:
+            RunError: the game translates nothing, knows no such direction, or cannot take these images.
+        """
+        way = self.direction(direction)
+        self._check_sources(images)
+
+        def one_batch(part: Tensor) -> Tensor:
+            return self.game.translate(part, way) if self.game.directions else self.game.sample(len(part), part)
+
+        kind = torch.int64 if self.game.needs == "maps" else torch.float32
+        parts = images.to(self.game.device, kind).split(TRANSLATED)
+        with _seeded(seed):
+            return torch.cat([at_any_size(one_batch, part, self.game.sides()) for part in parts])
+
+    def direction(self, asked: str | None) -> str:
+        """A direction that is known; ``None`` asks for the first.
+
+        Raises:
+            RunError: it is not.
+        """
+        if not self.directions:
+            name = type(self.game).__name__
+            raise RunError(f"{name} turns no images into others. ganrun sample draws its pictures.")
+        if asked is not None and asked not in self.directions:
+            raise RunError(f"direction={asked}: this {type(self.game).__name__} knows {listing(self.directions)}.")
+        return asked or self.directions[0]
 
     def latents(self, count: int, seed: int | None = None, truncation: float | None = None) -> Tensor:
         """Draw latents ``[count, size]``: those behind the samples of the same count, seed and truncation.
@@ -137,8 +196,8 @@ class Trained:
     def _decode(self, latents: Tensor, classes: Tensor | None) -> Tensor:
         return self._with_latent("no latents").decode(latents, classes)
 
-    def _with_latent(self, lack: str) -> AdversarialGame:
-        if not isinstance(self.game, AdversarialGame):
+    def _with_latent(self, lack: str) -> LatentGame:
+        if not isinstance(self.game, LatentGame):
             raise RunError(f"{type(self.game).__name__} has {lack}. ganrun sample draws its pictures.")
         return self.game
 
@@ -150,20 +209,47 @@ class Trained:
             name = type(self.game).__name__
             raise RunError(f"{name} cannot be sampled with {', '.join(unknown)}. Leave that out.")
 
-    def _needed(self, count: int, condition: object) -> Tensor:
-        """The conditions that the game cannot do without, in turn up to ``count``."""
-        shape = self.facts.condition_shape or self.facts.shape  # translators of unpaired domains: an image of one
-        if not isinstance(condition, Tensor) or condition.shape[1:] != shape:
-            what = {"images": "images", "maps": "label maps", "texts": "vectors of texts"}[str(self.game.needs)]
+    @property
+    def source_shape(self) -> tuple[int, ...]:
+        """Shape of one condition; of translators of unpaired domains, that of an image."""
+        return self.facts.condition_shape or self.facts.shape
+
+    def _check_sources(self, images: Tensor) -> None:
+        *channels, height, width = self.source_shape
+        is_maps = self.game.needs == "maps"
+        name, kind = type(self.game).__name__, "label maps" if is_maps else "images"
+        if images.ndim != len(channels) + 3 or list(images.shape[1:-2]) != channels or len(images) == 0:
+            shape = ", ".join(["count", *map(str, channels), "height", "width"])
+            raise RunError(f"{name} takes {kind} [{shape}], not {list(images.shape)}.")
+        if is_maps == images.is_floating_point():
+            raise RunError(f"{name} takes {kind} of {'int64' if is_maps else 'floats in [-1, 1]'}, not {images.dtype}.")
+        if is_maps and not 0 <= int(images.min()) <= int(images.max()) < self.facts.condition_size:
+            raise RunError(f"the classes of label maps are 0 to {self.facts.condition_size - 1}.")
+        if self.game.sides() is None and images.shape[-2:] != (height, width):
             raise RunError(
-                f"{type(self.game).__name__} needs {what}. Give it some, a tensor of the shape "
+                f"{name} with these networks takes {kind} of {width}x{height} only, not "
+                f"{images.shape[-1]}x{images.shape[-2]}. Bring them to that size (ganrun translate: size=training)."
+            )
+
+    def _needed(self, count: int, condition: Condition) -> Tensor:
+        """The conditions that the game cannot do without, in turn up to ``count``."""
+        if is_text(condition):
+            condition = vectors_of(condition, self.game, self.config, self.facts)
+        shape = self.source_shape
+        if not isinstance(condition, Tensor) or condition.shape[1:] != shape:
+            what = {"images": "images", "maps": "label maps", "texts": "texts"}[str(self.game.needs)]
+            strings = "strings, or " if self.game.needs == "texts" else ""
+            raise RunError(
+                f"{type(self.game).__name__} needs {what}. Give it some, {strings}a tensor of the shape "
                 f"[count, {', '.join(map(str, shape))}], as the condition."
             )
         return condition.to(self.game.device)[torch.arange(count, device=self.game.device) % len(condition)]
 
-    def _classes(self, count: int, condition: int | Sequence[int] | Tensor | None) -> Tensor | None:
+    def _classes(self, count: int, condition: Condition) -> Tensor | None:
         """Labels ``[count]``; ``None`` where the game takes none."""
         classes = self.game.classes
+        if is_text(condition):
+            raise RunError(f"{type(self.game).__name__} draws no texts.")
         if condition is None:
             return torch.arange(count, device=self.game.device) % classes if classes else None
         if not classes:
@@ -174,6 +260,12 @@ class Trained:
         if int(labels.min()) < 0 or int(labels.max()) >= classes:
             raise RunError(f"the classes are 0 to {classes - 1}, and condition names another.")
         return labels.long().expand(count)
+
+
+def is_text(condition: object) -> TypeGuard[str | Sequence[str]]:
+    """Whether a condition is one text or several."""
+    several = isinstance(condition, Sequence) and len(condition) > 0 and all(isinstance(c, str) for c in condition)
+    return isinstance(condition, str) or several
 
 
 def _seeded(seed: int | None) -> contextlib.AbstractContextManager[None]:

@@ -6,6 +6,7 @@ discriminator and of its player provide some, too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -28,11 +29,19 @@ class Node(NamedTuple):
 
     def traits(self, kind: str) -> tuple[str, ...]:
         """What the component requires, forbids or provides."""
-        return self.target.trait(kind) or ()
+        found = self.target.trait(kind) or ()
+        chosen = (name for key in ("policy", "transforms") for name in self.values.get(key) or ())
+        return (*found, "aligned_pairs") if kind == "forbids" and not MOVING.isdisjoint(chosen) else found
 
     def __str__(self) -> str:
         return f"{self.path} ({self.target.node.name})"
 
+
+MOVING = {
+    *("translation", "x_flip", "rotation_90", "integer_translation", "scale", "rotation", "anisotropic_scale"),
+    "fractional_translation",
+}
+"""Transforms of augmentations that move pixels, and so forbid ``aligned_pairs``."""
 
 DATA = {
     "images": "images",
@@ -77,9 +86,15 @@ def provided_by(config: dict[str, Any]) -> dict[str, str]:
                 provided[CONDITIONING[conditioning]] = f"{node.path}.conditioning"
     if at(config, "player", "discriminator", "weight_clip") is not None:
         provided["weight_clipping"] = "player.discriminator.weight_clip"
-    if at(config, "trainer", "batch_size") == 1:  # a sample alone has no others to mix with
+    if is_alone(config):  # a sample alone has no others to mix with
         provided = {trait: path for trait, path in provided.items() if trait not in ("batch_norm", "coupled_samples")}
     return provided
+
+
+def is_alone(config: dict[str, Any]) -> bool:
+    """Whether every process sees one sample at a time."""
+    batch, *shares = (at(config, "trainer", key) for key in ("batch_size", "devices", "accumulate"))
+    return isinstance(batch, int) and batch == math.prod(share for share in shares if isinstance(share, int))
 
 
 def discriminators(config: dict[str, Any]) -> Iterator[Node]:

@@ -28,7 +28,18 @@ from ganrun.core.errors import ConfigError, Problem
 
 INJECTED = {
     "loss": {"augment"},
-    "model": {"size", "shape", "channels", "classes", "planes", "palette", "text_size", "objective", "image"},
+    "model": {
+        "size",
+        "shape",
+        "channels",
+        "classes",
+        "planes",
+        "palette",
+        "text_size",
+        "objective",
+        "image",
+        "augment",
+    },
     "optimizer": {"parameters"},
 }
 """Arguments that the program fills in, by section of the configuration."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ganrun.core.arguments import Fraction, NonNegative, Positive
+from ganrun.core.arguments import Fraction, NonNegative, Positive, PositiveInt
 
 Schedule = Callable[[float], float]
 
@@ -68,6 +68,16 @@ def step(begin: Fraction, final: NonNegative) -> Schedule:
         final: the value afterwards.
     """
     return lambda progress: final if progress >= begin else 1.0
+
+
+def staircase(parts: PositiveInt, factor: Positive) -> Schedule:
+    """1 in the first of equally long parts, and ``factor`` times the value of the part before in each other one.
+
+    Args:
+        parts: how many.
+        factor: from part to part.
+    """
+    return lambda progress: factor ** min(math.floor(parts * progress + 1e-9), parts - 1)
 
 
 def _ramp(begin: float, end: float) -> Schedule:

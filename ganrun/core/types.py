@@ -69,6 +69,7 @@ class DiscriminatorOutput(NamedTuple):
         class_logits: ``[B, classes]`` of an auxiliary classifier.
         code: prediction of a latent code.
         reconstruction: output of an autoencoding discriminator.
+        unconditional: how many of the last ``scores`` judge samples alone, whatever their condition.
     """
 
     scores: tuple[Tensor, ...]
@@ -76,6 +77,7 @@ class DiscriminatorOutput(NamedTuple):
     class_logits: Tensor | None = None
     code: Tensor | None = None
     reconstruction: Tensor | None = None
+    unconditional: int = 0
 
     @property
     def score(self) -> Tensor:
@@ -91,7 +93,7 @@ class Grid:
         images: ``[N, C, H, W]`` in [-1, 1].
         columns: images per row.
         rows: what is written before each row.
-        captions: what is written below each image.
+        captions: what is written below each image; as many as there are rows: below each row.
     """
 
     images: Tensor

@@ -16,6 +16,7 @@ from ganrun.core.errors import DataError
 from ganrun.core.facts import Facts
 from ganrun.core.types import Batch
 from ganrun.data.cache import Decoded
+from ganrun.data.captions import Captions
 from ganrun.data.storage import Storage
 
 Split = Literal["train", "test"]
@@ -39,6 +40,7 @@ class Images:
         aligned: what belongs to the first domain pixel by pixel, as many images of the same height and width; it is cut
             out and mirrored together with them.
         condition: facts of ``aligned`` (see :class:`~ganrun.core.facts.Facts`): its kind and what belongs to that.
+        captions: of the first domain; batches have their vectors as condition.
     """
 
     provides: tuple[str, ...] = ("images",)
@@ -57,16 +59,18 @@ class Images:
         window: tuple[int, int] | None = None,
         aligned: Decoded | None = None,
         condition: Mapping[str, Any] = MappingProxyType({}),
+        captions: Captions | None = None,
     ) -> None:
         self.flip = flip
         self.storages = [Storage(domain.images) for domain in domains]
         self.aligned = None if aligned is None else Storage(aligned.images)
+        self.captions = captions
         sides: tuple[int, int] = domains[0].images.shape[1:3]
         self.window = None if window == sides else window
         labels = domains[0].labels if classes else None
         self.labels = None if labels is None else torch.from_numpy(labels)
-        facts = _facts(name, domains, classes, resampling, self.class_names, self.window, aligned)
-        self.facts = replace(facts, **condition)
+        facts = _facts(name, domains, classes, resampling, self.class_names, self.window, aligned, captions)
+        self.facts = replace(facts, **(condition if captions is None else captions.facts))
         self.device = torch.device("cpu")
 
     def place(self, device: str) -> None:
@@ -76,6 +80,8 @@ class Images:
             storage.place(self.device)
         if self.labels is not None:
             self.labels = self.labels.to(self.device)
+        if self.captions is not None:
+            self.captions.place(self.device)
 
     def prefetch(self, indices: tuple[Tensor, ...]) -> None:
         """Announce the next :meth:`fetch`, so that streamed images are read ahead."""
@@ -87,7 +93,8 @@ class Images:
     def fetch(self, indices: tuple[Tensor, ...], augment: bool = True) -> Batch:
         """Images at ``indices`` (one int64 CPU tensor per domain), float in [-1, 1], channels_last, on the device.
 
-        Flips and places draw from torch's default generator of the device; without ``augment`` there are none.
+        Flips, places and captions draw from torch's default generator of the device; without ``augment`` there are no
+        flips, the place is the centre, and the caption the first.
         """
         images, condition = [], None
         for domain, (storage, chosen) in enumerate(zip(self.storages, indices, strict=True)):
@@ -96,6 +103,8 @@ class Images:
             images.append(normalise(view(whole)))
             if domain == 0:
                 condition = self.condition_of(chosen, view)
+        if self.captions is not None:
+            condition = self.captions.vectors_of(indices[0], at_random=augment)
         return Batch(tuple(images), condition)
 
     def examples(self, count: int) -> Batch:
@@ -107,7 +116,8 @@ class Images:
         for total in self.facts.count:
             taken = min(count, total)
             indices.append(torch.arange(taken) * total // taken)
-        return self.fetch(tuple(indices), augment=False)
+        batch = self.fetch(tuple(indices), augment=False)
+        return batch if self.captions is None else replace(batch, texts=self.captions.first_of(indices[0]))
 
     def condition_of(self, indices: Tensor, view: View) -> Tensor | None:
         """What goes with the images of the first domain at ``indices``, seen as they are."""
@@ -220,17 +230,20 @@ def _facts(
     class_names: tuple[str, ...],
     window: tuple[int, int] | None,
     aligned: Decoded | None,
+    captions: Captions | None,
 ) -> Facts:
     height, width, channels = domains[0].images.shape[1:]
     count = tuple(len(domain.images) for domain in domains)
     content = [resampling, (channels, height, width), *(domain.digest for domain in domains)]
     content += [] if window is None else [window]
     content += [] if aligned is None else [aligned.digest]
+    content += [] if captions is None else [captions.digest]
     fingerprint = hashlib.sha256(repr(content).encode()).hexdigest()
     cut = "" if window is None else f", cut out of {width}x{height}"
     height, width = window or (height, width)
     parts = [f"{' + '.join(f'{n:,}' for n in count)} images {channels}x{height}x{width}{cut}"]
     parts += [f"{classes} classes"] if classes else []
+    parts += [] if captions is None else [str(captions)]
     parts += [resampling, f"sha256 {fingerprint[:8]}"]
     return Facts(
         kind="images",

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 Filter = Literal["box", "bilinear", "bicubic", "lanczos"]
 """Pillow's resampling filters, antialiased when they shrink."""
 
+Resampling = Filter | Literal["nearest"]
+"""Those, and the nearest pixel, for what has no mean."""
+
 Crop = Literal["center", "none"]
 """``center``: the centred square; ``none``: the whole image, stretched to a square if a size is given."""
 
@@ -47,7 +50,7 @@ class Shaping:
 
     size: int | None
     crop: Crop
-    filter: Filter
+    filter: Resampling
     half: Literal["left", "right"] | None = None
 
 
@@ -112,7 +115,11 @@ def decode_files(
 
     def produce() -> Iterator[Block]:
         mode = "L" if not colour and all(_is_grey(source, name) for name in names) else "RGB"
-        return _decode(source, names, labels, lambda image: shape_image(image.convert(mode), shaping), on_corrupt)
+
+        def read(data: bytes) -> Image.Image:
+            return shape_image(open_image(data).convert(mode), shaping)
+
+        return decode_each(source, names, labels, read, on_corrupt)
 
     return cached(source.path.stem, settings, produce)
 
@@ -130,16 +137,22 @@ def _is_grey(source: Source, name: str) -> bool:
         return True
 
 
-def _decode(
+def decode_each(
     source: Source,
     names: Sequence[str],
     labels: np.ndarray | None,
-    shape: Callable[[Image.Image], Image.Image],
+    read: Callable[[bytes], Image.Image],
     on_corrupt: OnCorrupt,
 ) -> Iterator[Block]:
+    """Blocks of what ``read`` makes of the content of each file, several at a time.
+
+    Raises:
+        DataError: ``read`` raises one, or anything else while ``on_corrupt`` is ``stop``; or the shapes differ.
+    """
+
     def attempt(index: int) -> np.ndarray | Exception:
         try:
-            pixels = np.asarray(shape(open_image(source.read(names[index]))))
+            pixels = np.asarray(read(source.read(names[index])))
             return pixels[..., None] if pixels.ndim == 2 else pixels
         except Exception as error:
             return error
@@ -177,6 +190,8 @@ def _decode(
 
 
 def _report_corrupt(source: Source, name: str, error: Exception, on_corrupt: OnCorrupt) -> None:
+    if isinstance(error, DataError):
+        raise DataError(f"{name} in {source.path} {error}") from None
     reason = str(error).replace("\n", " ") or type(error).__name__
     if on_corrupt == "stop":
         raise DataError(

@@ -8,19 +8,19 @@ from typing import Literal
 from ganrun.core.arguments import NonNegativeInt, PositiveInt
 from ganrun.core.errors import DataError
 from ganrun.data.base import Images, choose, window_of
+from ganrun.data.cache import Decoded
 from ganrun.data.decode import Crop, Filter, Shaping, decode_files
-from ganrun.data.source import open_source
-from ganrun.data.unpaired import Layout, find_domains
+from ganrun.data.unpaired import Domain, Layout, Place, find_domains, name_of, place_of
 
 
 class Paired(Images):
     """Colour images A and B of the same scenes: one is to be made, the other, its source, is the condition.
 
-    They lie side by side in one file (A on the left), or as files of one name in folders ``trainA`` and ``trainB``.
-    What is cut out or mirrored is so in both.
+    They lie side by side in one file (A on the left), or as files of one name in folders ``trainA`` and ``trainB``, or
+    in two places. What is cut out or mirrored is so in both.
 
     Args:
-        path: directory or ZIP archive.
+        path: directory or ZIP archive of both, or a list of two: of A and of B.
         split: start of the folders' names (``train`` -> ``trainA``, ``trainB``), or the folder of the pairs.
         layout: where A and B are.
         direction: from the source to what is to be made.
@@ -41,7 +41,7 @@ class Paired(Images):
 
     def __init__(
         self,
-        path: str | None,
+        path: Place,
         split: str,
         layout: Layout,
         direction: Literal["a_to_b", "b_to_a"],
@@ -54,45 +54,64 @@ class Paired(Images):
         flip: bool,
     ) -> None:
         window = window_of(size, load_size)
-        source = open_source(path)
-        (a, half_a), (b, half_b) = find_domains(source, split, layout)
-        pairs = list(zip(a, b, strict=True)) if half_a else partners(a, b)
-        taken = [pairs[index] for index in choose(len(pairs), None, subset, subset_seed)]
+        pairs = find_pairs(path, split, layout, subset, subset_seed)
         decoded = [
             decode_files(source, names, None, Shaping(load_size or size, crop, filter, half), "stop", colour=True)
-            for names, half in (([a for a, _ in taken], half_a), ([b for _, b in taken], half_b))
+            for source, names, half in pairs
         ]
-        sides_a, sides_b = (images.images.shape[1:3] for images in decoded)
-        if sides_a != sides_b:
-            raise DataError(
-                f"The partners in {source.path} differ in size: A is {sides_a[1]}x{sides_a[0]}, B is "
-                f"{sides_b[1]}x{sides_b[0]}. Bring them to one size with dataset.size=256 (or another)."
-            )
+        check_sides(pairs, decoded)
         aligned, target = decoded if direction == "a_to_b" else reversed(decoded)
         resampling = filter if size is not None else "own size"
         condition = {"condition": "images", "condition_size": aligned.images.shape[3]}
-        super().__init__(source.path.stem, [target], 0, resampling, flip, window, aligned, condition)
+        super().__init__(name_of(pairs), [target], 0, resampling, flip, window, aligned, condition)
 
 
-def partners(a: list[str], b: list[str]) -> list[tuple[str, str]]:
-    """Files of the same name, apart from their ending, in two folders.
+def find_pairs(path: Place, split: str, layout: Layout, subset: int | float | None, subset_seed: int) -> list[Domain]:
+    """A and B with as many names, of which the i-th belong together.
+
+    Raises:
+        DataError: no pairs are there, or a partner is missing.
+    """
+    a, b = find_domains(path, split, layout)
+    pairs = list(zip(a.names, b.names, strict=True)) if a.half else partners(a, b)
+    taken = [pairs[index] for index in choose(len(pairs), None, subset, subset_seed)]
+    return [a._replace(names=[name for name, _ in taken]), b._replace(names=[name for _, name in taken])]
+
+
+def check_sides(pairs: list[Domain], decoded: list[Decoded]) -> None:
+    """Refuse partners of two sizes.
+
+    Raises:
+        DataError: that is what they are.
+    """
+    a, b = (images.images.shape[1:3] for images in decoded)
+    if a != b:
+        raise DataError(
+            f"The partners in {place_of(pairs)} differ in size: A is {a[1]}x{a[0]}, B is {b[1]}x{b[0]}. "
+            "Bring them to one size with dataset.size=256 (or another)."
+        )
+
+
+def partners(a: Domain, b: Domain) -> list[tuple[str, str]]:
+    """Files of the same name, apart from their ending, in two folders or places.
 
     Raises:
         DataError: one has no partner, or two.
     """
     by_stem: list[dict[str, str]] = []
-    for names in (a, b):
+    for _, names, _ in (a, b):
         stems = {PurePosixPath(name).stem: name for name in names}
         if len(stems) < len(names):
             kept = set(stems.values())
             twice = next(name for name in names if name not in kept)
             raise DataError(f"{twice} has a namesake in its folder, so its partner is unclear. Rename one of them.")
         by_stem.append(stems)
-    for stems, others in (by_stem, by_stem[::-1]):
+    for stems, others, other in ((by_stem[0], by_stem[1], b), (by_stem[1], by_stem[0], a)):
         alone = sorted(name for stem, name in stems.items() if stem not in others)
         if alone:
             more = f" and {len(alone) - 1} more" if len(alone) > 1 else ""
-            folder = PurePosixPath(next(iter(others.values()))).parent
+            beside = PurePosixPath(next(iter(others.values()))).parent
+            folder = beside if a.source is b.source else other.source.path
             raise DataError(
                 f"{alone[0]}{more} has no partner in {folder}: partners have the same name, apart from the ending. "
                 "Add or remove files."

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from ganrun.core.errors import DataError
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+_TABLES = (".csv", ".jsonl")
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,13 @@ class Source:
         path: the directory or the archive.
         stamps: name relative to ``path`` (with ``/``) -> text that changes when the file does, sorted by name.
         read: name -> content; may be called from several threads.
+        tables: names of the files that may say something of the images: CSV and JSON lines.
     """
 
     path: Path
     stamps: dict[str, str]
     read: Callable[[str], bytes]
+    tables: tuple[str, ...] = ()
 
     def digest(self, names: Iterable[str]) -> str:
         """Hash of the names and states of some files; the same wherever the directory or archive is moved."""
@@ -78,6 +81,18 @@ def open_source(path: str | None, option: str = "dataset.path") -> Source:
     return source
 
 
+def open_input(path: str, option: str) -> Source:
+    """As :func:`open_source`; a single image may be named too.
+
+    Raises:
+        DataError: it does not exist, cannot be read or holds no image.
+    """
+    place = Path(path).expanduser()
+    if not place.is_file() or zipfile.is_zipfile(place):
+        return open_source(path, option)
+    return Source(place.parent, {place.name: ""}, lambda name: place.read_bytes())
+
+
 def missing(path: Path, option: str) -> str:
     """Say that ``path`` does not exist, up to where it does, and what looks like it."""
     existing = next(parent for parent in path.absolute().parents if parent.exists())
@@ -96,25 +111,30 @@ def _suggest(wanted: str, known: Sequence[str]) -> str:
     return f"It has {', '.join(known[:8])}{' ...' if len(known) > 8 else ''}." if known else "It is empty."
 
 
-def _is_image(name: str) -> bool:
-    hidden = name.startswith((".", "__MACOSX/")) or "/." in name or "/__MACOSX/" in name
-    return not hidden and name.lower().endswith(_SUFFIXES)
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "__MACOSX/")) or "/." in name or "/__MACOSX/" in name
 
 
 def _directory(root: Path) -> Source:
-    stamps = {}
+    stamps, tables = {}, []
     for folder, _, files in os.walk(root, followlinks=True):
         for file in files:
             path = Path(folder, file)
             name = path.relative_to(root).as_posix()
-            if _is_image(name):
+            if _is_hidden(name):
+                continue
+            if name.lower().endswith(_SUFFIXES):
                 status = path.stat()
                 stamps[name] = f"{status.st_size}-{status.st_mtime_ns}"
-    return Source(root, dict(sorted(stamps.items())), lambda name: (root / name).read_bytes())
+            elif name.lower().endswith(_TABLES):
+                tables.append(name)
+    return Source(root, dict(sorted(stamps.items())), lambda name: (root / name).read_bytes(), tuple(sorted(tables)))
 
 
 def _archive(path: Path) -> Source:
     archive = zipfile.ZipFile(path)
-    infos = [info for info in archive.infolist() if not info.is_dir() and _is_image(info.filename)]
-    stamps = {info.filename: f"{info.file_size}-{info.CRC:08x}" for info in infos}
-    return Source(path, dict(sorted(stamps.items())), archive.read)
+    infos = [info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)]
+    images = [info for info in infos if info.filename.lower().endswith(_SUFFIXES)]
+    stamps = {info.filename: f"{info.file_size}-{info.CRC:08x}" for info in images}
+    tables = sorted(info.filename for info in infos if info.filename.lower().endswith(_TABLES))
+    return Source(path, dict(sorted(stamps.items())), archive.read, tuple(tables))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 from ganrun.core.arguments import NonNegativeInt, PositiveInt
 from ganrun.core.errors import DataError
@@ -14,13 +15,31 @@ Layout = Literal["auto", "folders", "side_by_side"]
 """``folders``: a folder per domain; ``side_by_side``: both halves of every file; ``auto``: whichever is there."""
 
 
+Place = str | list[str] | None
+"""A directory or a ZIP archive that holds both domains, or two of these: of A and of B."""
+
+
+class Domain(NamedTuple):
+    """Where the images of one of two domains are.
+
+    Args:
+        source: of the files.
+        names: of the files, in order.
+        half: what of each is used; ``None``: the whole.
+    """
+
+    source: Source
+    names: list[str]
+    half: Literal["left", "right"] | None
+
+
 class Unpaired(Images):
     """Two sets of colour images, from folders ``trainA`` and ``trainB`` or from the halves of side-by-side pairs.
 
     The domains are sampled independently, also where the files are pairs.
 
     Args:
-        path: directory or ZIP archive.
+        path: directory or ZIP archive of both, or a list of two: of A and of B.
         split: start of the folders' names (``train`` -> ``trainA``, ``trainB``), or the folder of the pairs.
         layout: ``folders``, ``side_by_side`` (left half is A, right half is B), or ``auto`` to find out.
         size: side in pixels; ``None`` keeps the images' own, which must then agree.
@@ -41,7 +60,7 @@ class Unpaired(Images):
 
     def __init__(
         self,
-        path: str | None,
+        path: Place,
         split: str,
         layout: Layout,
         size: PositiveInt | None,
@@ -54,43 +73,64 @@ class Unpaired(Images):
         flip: bool,
     ) -> None:
         window = window_of(size, load_size)
-        source = open_source(path)
+        domains = find_domains(path, split, layout)
         decoded = []
-        for names, half in find_domains(source, split, layout):
+        for source, names, half in domains:
             taken = [names[index] for index in choose(len(names), None, subset, subset_seed)]
             shaping = Shaping(load_size or size, crop, filter, half)
             decoded.append(decode_files(source, taken, None, shaping, on_corrupt, colour=True))
         a, b = (domain.images.shape[1:] for domain in decoded)
         if a != b:
             raise DataError(
-                f"The domains of {source.path} differ in size: A is {a[1]}x{a[0]}, B is {b[1]}x{b[0]}. "
+                f"The domains of {place_of(domains)} differ in size: A is {a[1]}x{a[0]}, B is {b[1]}x{b[0]}. "
                 "Bring them to one size with dataset.size=128 (or another)."
             )
-        super().__init__(source.path.stem, decoded, 0, filter if size is not None else "own size", flip, window)
+        super().__init__(name_of(domains), decoded, 0, filter if size is not None else "own size", flip, window)
 
 
-def find_domains(source: Source, split: str, layout: Layout) -> list[tuple[list[str], Literal["left", "right"] | None]]:
-    """For each of two domains its files and the half of them to use.
+def find_domains(path: Place, split: str, layout: Layout) -> list[Domain]:
+    """Where the two domains are.
+
+    Args:
+        path: what was named; of two places, all images below the first are A and all below the second B.
+        split: start of the folders' names, or the folder of pairs, in a single place.
+        layout: of a single place.
 
     Raises:
         DataError: they are not there.
     """
+    if isinstance(path, list):
+        if len(path) != 2:
+            raise DataError(f"dataset.path is a list of {len(path)}. Name two places, dataset.path=[A,B], or one.")
+        sources = [open_source(place) for place in path]
+        return [Domain(source, list(source.stamps), None) for source in sources]
+    source = open_source(path)
     folders = [_inside(source, split + letter) for letter in "AB"]
     if layout == "folders" or (layout == "auto" and any(folders)):
         for names, letter in zip(folders, "AB", strict=True):
             if not names:
                 raise DataError(
-                    f"{source.path} has no images in a folder {split}{letter}. "
-                    f"Name the domains {split}A and {split}B, or set dataset.split or dataset.layout=side_by_side"
+                    f"{source.path} has no images in a folder {split}{letter}. Name the domains {split}A and {split}B, "
+                    "name both places with dataset.path=[A,B], or set dataset.split or dataset.layout=side_by_side"
                 )
-        return [(names, None) for names in folders]
+        return [Domain(source, names, None) for names in folders]
     pairs = _inside(source, split) or list(source.stamps)
     if layout == "auto" and not _is_pair(source, pairs[0]):
         raise DataError(
-            f"{source.path} has neither folders {split}A and {split}B nor pairs twice as wide as high. "
-            "Arrange it in one of these ways, or set dataset.layout and dataset.split"
+            f"{source.path} has neither folders {split}A and {split}B nor pairs twice as wide as high. Arrange it in "
+            "one of these ways, name two places with dataset.path=[A,B], or set dataset.layout and dataset.split"
         )
-    return [(pairs, "left"), (pairs, "right")]
+    return [Domain(source, pairs, "left"), Domain(source, pairs, "right")]
+
+
+def place_of(domains: Sequence[Domain]) -> str:
+    """The path, or both, for messages."""
+    return " and ".join(dict.fromkeys(str(domain.source.path) for domain in domains))
+
+
+def name_of(domains: Sequence[Domain]) -> str:
+    """The name of the path, or both, for the description."""
+    return " and ".join(dict.fromkeys(domain.source.path.stem for domain in domains))
 
 
 def _inside(source: Source, folder: str) -> list[str]:

@@ -12,7 +12,7 @@ from ganrun.engine.scores import FILE, Entry, remember
 from ganrun.engine.settings import EvaluationSettings
 from ganrun.engine.trainer import Trainer
 from ganrun.metrics.base import Evaluation
-from ganrun.sampling.draws import generator_of
+from ganrun.sampling.draws import supplies_of
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Evaluator:
 
     def _scores(self, trainer: Trainer) -> dict[str, float]:
         with trainer.sampling("evaluation"):
-            scores = self.evaluation.run(generator_of(trainer.game, trainer.dataset), trainer.game.latent_space())
+            scores = self.evaluation.run_all(supplies_of(trainer.game, trainer.dataset))
         if scores:
             path, of = str(self.logbook.folder.path), self.evaluation
             self._keep(Entry(path, trainer.step, of.stamp(), scores, of.directions()))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from ganrun.games.base import Game
@@ -30,15 +30,23 @@ def resolve_precision(precision: Literal["auto", "fp32", "bf16"], device: torch.
 def prepare(game: Game, device: torch.device, precision: str) -> None:
     """Move a game to its device, lay its convolutions out channels-last and wrap its networks in autocast.
 
-    Only the calls of whole networks (the game's direct children) are wrapped: their inside runs in bf16, what they
-    return is float32, and no autocast region is open while a game yields.
+    Only the calls of whole networks (the game's direct children, or those of games that it consists of) are wrapped:
+    their inside runs in bf16, what they return is float32, and no autocast region is open while a game yields.
     """
     game.to(device)
-    for network in game.children():
+    for network in _networks(game):
         if any(parameter.ndim == 4 for parameter in network.parameters()):
             network.to(memory_format=torch.channels_last)
         if precision == "bf16" and any(True for _ in network.parameters()):
             network.forward = _autocast(network.forward, device.type)
+
+
+def _networks(game: nn.Module) -> Iterator[nn.Module]:
+    for child in game.children():
+        if isinstance(child, Game | nn.ModuleList):
+            yield from _networks(child)
+        else:
+            yield child
 
 
 def _autocast(forward: Callable[..., Any], device_type: str) -> Callable[..., Any]:

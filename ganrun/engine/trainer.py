@@ -123,7 +123,7 @@ class Trainer:
         """Make the stage's players; take up a checkpoint made in this stage."""
         self.stage_index, self.stage, self.stage_start = index, stage, self.step
         stage.game.train()
-        distributed.broadcast(stage.game)
+        distributed.broadcast(self.game)  # also finished stages that this one builds on: their buffers were each rank's
         self.players = make_players(stage.game, self._optimizers, self._player_settings)
         if self._checkpoint is not None:
             self.load_state_dict(self._checkpoint)

@@ -19,7 +19,38 @@ from ganrun.networks.ensemble import Ensemble
 Latent = Callable[[int, torch.device], Tensor]
 
 
-class AdversarialGame(Game):
+class LatentGame(Game):
+    """A game whose samples are a function of latents, so that one can draw, keep and interpolate these.
+
+    Attributes:
+        latent: distribution of the latents.
+    """
+
+    latent: Latent
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Samples of latents ``[N, size]``, without gradients; by classes in turn, where it needs and lacks some."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def sample(self, count: int, condition: Tensor | None = None) -> Tensor:
+        return self.decode(self.latent(count, self.device), condition)
+
+    def latent_space(self) -> LatentSpace | None:
+        if not isinstance(self.latent, Normal | Uniform):
+            return None
+        return LatentSpace(
+            draw=lambda count: self.latent(count, self.device),
+            decode=self.decode,
+            path="spherical" if isinstance(self.latent, Normal) else "linear",
+        )
+
+    def in_turn(self, count: int) -> Tensor | None:
+        """Labels ``[count]`` of all classes in turn; ``None`` without classes."""
+        return torch.arange(count, device=self.device) % self.classes if self.classes else None
+
+
+class AdversarialGame(LatentGame):
     """``critic_steps`` discriminator moves on fresh batches, then one generator move.
 
     Args:
@@ -30,6 +61,8 @@ class AdversarialGame(Game):
         conditional: whether class labels are handed to both networks.
         classes: classes of the data; used when ``conditional``.
     """
+
+    alone = ("generator", "latent")
 
     def __init__(
         self,
@@ -80,10 +113,6 @@ class AdversarialGame(Game):
         """Both before the discriminator, as the objective wants them seen."""
         return self.objective.compare(self.discriminator, real, fake, condition, self.moment)
 
-    @torch.no_grad()
-    def sample(self, count: int, condition: Tensor | None = None) -> Tensor:
-        return self.decode(self.latent(count, self.device), condition)
-
     def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
         pictures = super().pictures(examples, count)
         points = pictures["generated"]
@@ -100,18 +129,6 @@ class AdversarialGame(Game):
         output: DiscriminatorOutput = self.discriminator(samples, condition if self.classes else None)
         return output.reconstruction
 
-    def latent_space(self) -> LatentSpace | None:
-        if not isinstance(self.latent, Normal | Uniform):
-            return None
-        return LatentSpace(
-            draw=lambda count: self.latent(count, self.device),
-            decode=self.decode,
-            path="spherical" if isinstance(self.latent, Normal) else "linear",
-        )
-
     @torch.no_grad()
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Samples of given latents; a conditional game that is given no classes goes through them in turn."""
-        if condition is None and self.classes:
-            condition = torch.arange(len(z), device=z.device) % self.classes
-        return self.generator(z, condition)
+        return self.generator(z, self.in_turn(len(z)) if condition is None else condition)

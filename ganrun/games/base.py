@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,18 @@ class Arrangement:
     rows: tuple[str, ...] = ()
 
 
+class Sides(NamedTuple):
+    """Heights and widths that networks take.
+
+    Args:
+        multiple: they are divisible by this.
+        least: and not smaller.
+    """
+
+    multiple: int
+    least: int
+
+
 def beneath(samples: Tensor, reconstructed: Tensor, columns: int) -> Picture:
     """Images in rows, each row above its reconstructions; points together. What does not fill a row is left out."""
     if samples.ndim == 2:
@@ -76,7 +89,12 @@ class Game(nn.Module):
     maps, or vectors of texts; ``None``: none, or class labels, through which it goes by itself."""
 
     directions: tuple[str, ...] = ()
-    """Names of the ways in which :meth:`translate` turns images into others; the first is that of :meth:`sample`."""
+    """Names of the two ways between unpaired domains, which :meth:`translate` goes; the first is that of
+    :meth:`sample`."""
+
+    alone: tuple[str, ...] = ()
+    """Settings of the model that suffice to draw samples, so that these parts can be exported; none: nothing less than
+    the run does."""
 
     classes: int = 0
     """Number of classes whose labels :meth:`sample` takes as its condition; 0: it takes none."""
@@ -115,11 +133,22 @@ class Game(nn.Module):
         raise NotImplementedError
 
     def translate(self, images: Tensor, direction: str) -> Tensor:
-        """Turn ``images`` ``[B, C, H, W]`` into others in one of :attr:`directions`, without gradients.
+        """Turn ``images`` ``[B, C, H, W]`` of one domain into the other's, without gradients.
 
         With torch's current generator, where translations are random.
         """
         raise NotImplementedError
+
+    def sides(self) -> Sides | None:
+        """Sides of images, or label maps, that can be turned into others; ``None``: only those of the data.
+
+        They are what all networks of the generator say by attributes ``multiple`` and ``least``.
+        """
+        networks: list[Any] = self.players()["generator"]
+        found = [Sides(network.multiple, network.least) for network in networks if hasattr(network, "multiple")]
+        if not found or len(found) < len(networks):
+            return None
+        return Sides(math.lcm(*(each.multiple for each in found)), max(each.least for each in found))
 
     def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
         """Pictures worth looking at, by name.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -11,16 +12,16 @@ from torch.nn.functional import l1_loss
 from ganrun.core.types import Batch, Grid, Move, Picture, Terms
 from ganrun.games.base import Game, Stream
 from ganrun.games.image_pool import ImagePool
-from ganrun.losses.base import Comparison
 from ganrun.losses.objective import Objective
 
 
 class CycleGAN(Game):
     """Two translators, who must fool two discriminators and undo each other (equation 3), and then the discriminators.
 
-    Each domain is a game of its own for the objective; the discriminators see fakes from a pool.
+    Each domain is a game of its own, with its own copy of the objective; the discriminators see fakes from a pool.
 
-    Differs from the paper: with an identity term on every data set, as in the published code.
+    Differs from the paper: with an identity term on every data set, as in the published code. Both domains have one
+    shape, so that it is defined; data sets see to that.
 
     Args:
         a_to_b: translator from the first to the second domain (the paper's G).
@@ -38,9 +39,10 @@ class CycleGAN(Game):
     """
 
     requires = ("images", "two_domains")
-    provides = ()
+    provides = ("answers",)
     needs = "images"
     directions = ("a_to_b", "b_to_a")
+    alone: tuple[str, ...] = ("a_to_b", "b_to_a")
 
     def __init__(
         self,
@@ -61,14 +63,15 @@ class CycleGAN(Game):
         self.b_to_a = b_to_a
         self.discriminator_a = discriminator_a
         self.discriminator_b = discriminator_b
-        self.objective = objective
+        self.objective_a, self.objective_b = objective, deepcopy(objective)  # what a term remembers is of one domain
         self.adversarial_weight = adversarial_weight
         self.discriminator_factor = discriminator_factor
         self.cycle_weight = cycle_weight
         self.identity_weight = identity_weight
         self.pool_a = ImagePool(pool_size, shape)
         self.pool_b = ImagePool(pool_size, shape)
-        objective.attach(nn.ModuleList([discriminator_a, discriminator_b]), nn.ModuleList([a_to_b, b_to_a]))
+        self.objective_a.attach(discriminator_a, b_to_a)
+        self.objective_b.attach(discriminator_b, a_to_b)
 
     def players(self) -> dict[str, list[nn.Module]]:
         return {
@@ -81,7 +84,7 @@ class CycleGAN(Game):
         fake_a, fake_b = self.b_to_a(b), self.a_to_b(a)
         yield {"generator": self.generator_terms(a, b, fake_a, fake_b)}
         yield {"discriminator": self.discriminator_terms(a, b, fake_a, fake_b)}
-        for _ in range(self.objective.critic_steps - 1):
+        for _ in range(self.objective_a.critic_steps - 1):
             a, b = next(stream).domains
             with torch.no_grad():
                 fake_a, fake_b = self.b_to_a(b), self.a_to_b(a)
@@ -89,12 +92,8 @@ class CycleGAN(Game):
 
     def generator_terms(self, a: Tensor, b: Tensor, fake_a: Tensor, fake_b: Tensor) -> Terms:
         """What both translators minimise."""
-        comparison_a = self.compare(self.discriminator_a, a, fake_a)
-        comparison_b = self.compare(self.discriminator_b, b, fake_b)
-        judged_a = self.objective.generator_terms(comparison_a)
-        judged_b = self.objective.generator_terms(comparison_b)
-        self.report_generator(self.objective, comparison_a, judged_a, "_a")
-        self.report_generator(self.objective, comparison_b, judged_b, "_b")
+        judged_a = self.judge_generator(self.objective_a, self.discriminator_a, a, fake_a, "_a")
+        judged_b = self.judge_generator(self.objective_b, self.discriminator_b, b, fake_b, "_b")
         terms = _both(judged_a, judged_b, self.adversarial_weight)
         terms["cycle_a"] = self.cycle_weight * _distance(self.b_to_a(fake_b), a)
         terms["cycle_b"] = self.cycle_weight * _distance(self.a_to_b(fake_a), b)
@@ -106,17 +105,27 @@ class CycleGAN(Game):
 
     def discriminator_terms(self, a: Tensor, b: Tensor, fake_a: Tensor, fake_b: Tensor) -> Terms:
         """What both discriminators minimise; the fakes pass through the pools."""
-        comparison_a = self.compare(self.discriminator_a, a, self.pool_a(fake_a))
-        comparison_b = self.compare(self.discriminator_b, b, self.pool_b(fake_b))
-        judged_a = self.objective.discriminator_terms(comparison_a)
-        judged_b = self.objective.discriminator_terms(comparison_b)
-        self.report_discriminator(self.objective, comparison_a, judged_a, "_a")
-        self.report_discriminator(self.objective, comparison_b, judged_b, "_b")
+        judged_a = self.judge_discriminator(self.objective_a, self.discriminator_a, a, self.pool_a(fake_a), "_a")
+        judged_b = self.judge_discriminator(self.objective_b, self.discriminator_b, b, self.pool_b(fake_b), "_b")
         return _both(judged_a, judged_b, self.adversarial_weight * self.discriminator_factor)
 
-    def compare(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> Comparison:
-        """Both before one of the discriminators, as the objective wants them seen."""
-        return self.objective.compare(discriminator, real, fake, None, self.moment)
+    def judge_generator(
+        self, objective: Objective, discriminator: nn.Module, real: Tensor, fake: Tensor, domain: str
+    ) -> Terms:
+        """The objective's terms of the translator into one domain."""
+        comparison = objective.compare(discriminator, real, fake, None, self.moment)
+        terms = objective.generator_terms(comparison)
+        self.report_generator(objective, comparison, terms, domain)
+        return terms
+
+    def judge_discriminator(
+        self, objective: Objective, discriminator: nn.Module, real: Tensor, fake: Tensor, domain: str
+    ) -> Terms:
+        """The objective's terms of the discriminator of one domain."""
+        comparison = objective.compare(discriminator, real, fake, None, self.moment)
+        terms = objective.discriminator_terms(comparison)
+        self.report_discriminator(objective, comparison, terms, domain)
+        return terms
 
     @torch.no_grad()
     def sample(self, count: int, condition: Tensor | None = None) -> Tensor:
@@ -131,11 +140,11 @@ class CycleGAN(Game):
 
     @torch.no_grad()
     def pictures(self, examples: Batch, count: int) -> dict[str, Picture]:
-        """One row per image: original, translation, and back again."""
+        """One row per image: original, translation, back again, and what the other translator makes of the original."""
         a, b = (domain[: max(1, round(count**0.5))] for domain in examples.domains)
         return {
-            "a_to_b": _there_and_back(a, self.a_to_b, self.b_to_a),
-            "b_to_a": _there_and_back(b, self.b_to_a, self.a_to_b),
+            "a_to_b": _there_and_back(a, self.a_to_b, self.b_to_a, "A", "B"),
+            "b_to_a": _there_and_back(b, self.b_to_a, self.a_to_b, "B", "A"),
         }
 
 
@@ -148,6 +157,8 @@ def _distance(image: Tensor, target: Tensor) -> Tensor:
     return l1_loss(image.float(), target)
 
 
-def _there_and_back(images: Tensor, there: nn.Module, back: nn.Module) -> Grid:
+def _there_and_back(images: Tensor, there: nn.Module, back: nn.Module, here: str, other: str) -> Grid:
     translated = there(images)
-    return Grid(torch.stack([images, translated, back(translated)], dim=1).flatten(0, 1), columns=3)
+    columns = [images, translated, back(translated), back(images)]
+    captions = (here, f"{here} to {other}", f"{here} to {other} to {here}", f"{here} to {here}")  # of the first row
+    return Grid(torch.stack(columns, dim=1).flatten(0, 1), len(columns), captions=captions)

@@ -96,6 +96,12 @@ class Comparison:
         """Whether :attr:`fake_output` is there without another pass."""
         return "fake_output" in self.__dict__
 
+    def against(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Comparison:
+        """The same comparison with other outputs in the places of the reals' and of the fakes'."""
+        pair = Comparison(self.discriminator, self.real, self.fake, self.condition, self.moment, self._judge)
+        pair.__dict__ |= {"real_output": real, "fake_output": fake}
+        return pair
+
     def best_fakes(self, count: int) -> Comparison:
         """The ``count`` pairs whose fakes have the highest scores, with the outputs that are known already."""
         scores = torch.stack(
@@ -119,6 +125,7 @@ def map_output(output: DiscriminatorOutput, change: Callable[[Tensor], Tensor]) 
         class_logits=None if output.class_logits is None else change(output.class_logits),
         code=None if output.code is None else change(output.code),
         reconstruction=None if output.reconstruction is None else change(output.reconstruction),
+        unconditional=output.unconditional,
     )
 
 

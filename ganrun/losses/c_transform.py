@@ -28,7 +28,7 @@ class CTransform(AdversarialLoss):
             that plus ε log N; 0: the minimum.
     """
 
-    forbids = ("patch_scores", "pairs")
+    forbids = ("patch_scores", "pairs", "residuals", "wrong_pairs")
     provides = ("pairwise",)
 
     def __init__(self, cost: Literal["euclidean", "squared_euclidean"], softness: NonNegative) -> None:

@@ -27,7 +27,7 @@ class QuadraticPotential(AdversarialLoss):
             square.
     """
 
-    forbids = ("patch_scores", "pairs")
+    forbids = ("patch_scores", "pairs", "wrong_pairs")
     provides = ("pairwise",)
 
     def __init__(self, scale: Positive, distance: Literal["l1", "l2"]) -> None:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ganrun import __version__
 from ganrun.core.types import Dataset, LatentSpace
+from ganrun.data.one_domain import OneDomain
 from ganrun.metrics.cache import remember
 from ganrun.metrics.protocol import Stamp
 
@@ -97,6 +98,34 @@ class Reference(NamedTuple):
     condition: Tensor | None
 
 
+Draw = Callable[[int], Tensor | tuple[Tensor, Tensor]]
+"""Count -> samples without gradients: images ``[count, C, H, W]`` in [-1, 1] or points ``[count, 2]``; or a pair of
+these and the conditions that they were asked for."""
+
+
+@dataclass(frozen=True)
+class Supply:
+    """Where the samples that are scored come from, and what is known of them.
+
+    Args:
+        draw: makes them.
+        domain: of the data, by its number, that they are compared with.
+        available: so many differ; more are not drawn; ``None``: no end.
+        space: the latents behind them, for metrics that walk through these.
+        truths: numbers ``[n]`` of samples, in the order in which they are drawn -> for each the image of the data that
+            its condition belongs to; ``None``: there are no such images.
+        cycles: likewise -> the images that were translated, and what comes back of them; ``None``: there is no way
+            back.
+    """
+
+    draw: Draw
+    domain: int = 0
+    available: int | None = None
+    space: LatentSpace | None = None
+    truths: Callable[[Tensor], Tensor] | None = None
+    cycles: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+
+
 @dataclass(frozen=True)
 class Samples:
     """What a metric sees; all tensors on the CPU.
@@ -104,10 +133,13 @@ class Samples:
     Args:
         generated: uint8 images ``[N, C, H, W]``, or points ``[N, 2]``; empty when every metric looks at features only.
         features: of the generated images; ``None`` when no metric of the evaluation needs them.
-        condition: class labels ``[N]`` that the samples were asked to have; ``None`` from an unconditional generator.
+        condition: class labels ``[N]`` (int64), label maps ``[N, H, W]`` (uint8) or vectors of texts ``[N, D]`` that
+            the samples were asked for; ``None`` from an unconditional generator and from translators of images.
         reference: features of the real images.
-        dataset: the real data.
+        dataset: the real data; of several domains the one that is compared with.
         space: the latents that the samples come from, if there are any and one can walk through them.
+        truths: of :class:`Supply`; on any device.
+        cycles: likewise.
     """
 
     generated: Tensor
@@ -116,6 +148,8 @@ class Samples:
     reference: Callable[[], Reference]
     dataset: Dataset
     space: LatentSpace | None = None
+    truths: Callable[[Tensor], Tensor] | None = None
+    cycles: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
     _shared: dict[object, Any] = field(default_factory=dict)
 
     def share(self, key: object, make: Callable[[], Any]) -> Any:
@@ -198,6 +232,9 @@ def moments(parts: Iterable[Tensor]) -> Moments:
 class Evaluation:
     """Scores a generator against a data set by several metrics that share samples, features and real statistics.
 
+    Where several things are scored, such as both directions of a translator, each has scores of its own, under tags
+    that end in its name, and their mean stands under the tag without.
+
     Args:
         metrics: name -> metric.
         features: source of the extractor that the image metrics share, or ``None``.
@@ -237,6 +274,8 @@ class Evaluation:
         self.weights = weights
         self.truncation = truncation
         self.seed = seed
+        self._scored: Mapping[str, Supply] = {}
+        self._references: dict[int, Reference] = {}
         self._warned: set[str] = set()
 
     def prepare(self) -> None:
@@ -248,26 +287,36 @@ class Evaluation:
         if any(metric.on_features for metric in self.metrics.values()):
             _ = self._extractor
 
-    def tag(self, name: str, part: str = "") -> str:
-        """Under which tag (a part of) metric ``name`` is reported: ``fid_classifier`` from features of a classifier."""
+    def tag(self, name: str, part: str = "", of: str = "") -> str:
+        """Under which tag (a part of) metric ``name`` is reported: ``fid_classifier`` from features of a classifier.
+
+        Args:
+            name: of the metric.
+            part: of the score, such as its deviation.
+            of: which of several things is scored.
+        """
         extractor = self._extractor if self.metrics[name].on_features else None
-        return f"{name}{part}_{extractor.name}" if extractor and extractor.name else f"{name}{part}"
+        words = [f"{name}{part}", extractor.name if extractor else "", of]
+        return "_".join(word for word in words if word)
 
     def directions(self) -> dict[str, bool]:
-        """Tag -> whether lower scores are better."""
-        return {self.tag(name): metric.lower_is_better for name, metric in self.metrics.items()}
+        """Tag -> whether lower scores are better, of what was scored last."""
+        return {
+            self.tag(name, of=of): metric.lower_is_better for name, metric in self.metrics.items() for of in self._names
+        }
 
     def stamp(self) -> Stamp:
-        """The protocol of this evaluation's scores; loads the extractor if a metric needs it."""
+        """The protocol of the last scores; loads the extractor if a metric needs it."""
         self.prepare()
         needed = any(metric.on_features for metric in self.metrics.values())
         extractor = self._extractor if needed else None
+        domains = [self._domain(number) for number in range(self.dataset.facts.domains)]
         return Stamp(
             extractor=(extractor.name or "inception") if extractor else "none",
             extractor_identity=extractor.identity if extractor else "",
             resize=extractor.resize if extractor else "",
-            real=self._real_count,
-            generated=self.samples,
+            real=max(map(self._real_count, domains)),
+            generated=max(map(self._sample_count, self._scored.values()), default=self.samples),
             split=self.split,
             quantised="uint8" if self.dataset.facts.kind == "images" else "no",
             weights=self.weights,
@@ -275,18 +324,24 @@ class Evaluation:
             seed=self.seed,
             data=self.dataset.facts.fingerprint,
             version=__version__,
-            settings=tuple(sorted((self.tag(name), settings(metric)) for name, metric in self.metrics.items())),
+            settings=tuple(
+                sorted(
+                    (self.tag(name, of=of), settings(metric))
+                    for name, metric in self.metrics.items()
+                    for of in self._names
+                )
+            ),
         )
 
-    def run(
-        self, generate: Callable[[int], Tensor | tuple[Tensor, Tensor]], space: LatentSpace | None = None
-    ) -> dict[str, float]:
+    def run(self, draw: Draw, space: LatentSpace | None = None) -> dict[str, float]:
+        """Draw samples and score them against the first domain; see :meth:`run_all`."""
+        return self.run_all({"": Supply(draw, space=space)})
+
+    def run_all(self, supplies: Mapping[str, Supply]) -> dict[str, float]:
         """Draw samples and score them; torch's generators are left as they were found.
 
         Args:
-            generate: count -> images ``[count, C, H, W]`` in [-1, 1] or points ``[count, 2]``, without gradients; from
-                a conditional generator a pair of these and the class labels ``[count]`` that were asked for.
-            space: the latents behind them, for metrics that walk through these.
+            supplies: name -> what is scored; a single one may have an empty name.
 
         Returns:
             Tag -> finite score; a score that cannot be had is left out, and the log says once why.
@@ -294,26 +349,41 @@ class Evaluation:
         Raises:
             DataError: the configuration names weights that are not there or not the right ones.
         """
+        self._scored = supplies
         with private_randomness(), torch.no_grad():
             self.prepare()
             wanted = [name for name, metric in self.metrics.items() if not metric.on_features or self._extractor]
             if not wanted:
                 return {}
-            samples = self._draw(generate, space)
             scores: dict[str, float] = {}
-            for name in wanted:
-                scores |= self._score(name, samples)
-            return scores
+            for of, supply in supplies.items():
+                samples = self._draw(supply)
+                for name in wanted:
+                    scores |= self._score(name, samples, of)
+        return scores if "" in supplies else self._means(scores) | scores
 
-    def _score(self, name: str, samples: Samples) -> dict[str, float]:
+    @property
+    def _names(self) -> list[str]:
+        return list(dict.fromkeys(["", *self._scored]))
+
+    def _means(self, scores: Mapping[str, float]) -> dict[str, float]:
+        """Of the metrics that scored everything."""
+        found = {}
+        for name in self.metrics:
+            parts = [scores[tag] for of in self._scored if (tag := self.tag(name, of=of)) in scores]
+            if len(parts) == len(self._scored):
+                found[self.tag(name)] = sum(parts) / len(parts)
+        return found
+
+    def _score(self, name: str, samples: Samples, of: str) -> dict[str, float]:
         try:
             with private_randomness(SEED):
                 score = self.metrics[name].evaluate(samples)
         except Unavailable as reason:
             self._warn(f"no {name}: {reason}")
             return {}
-        tag = self.tag(name)
-        found = {tag: score.mean, self.tag(name, "_std"): score.std} if isinstance(score, Spread) else {tag: score}
+        tag = self.tag(name, of=of)
+        found = {tag: score.mean, self.tag(name, "_std", of): score.std} if isinstance(score, Spread) else {tag: score}
         if not math.isfinite(found[tag]):
             self._warn(f"no {name}: it came out as {found[tag]}")
             return {}
@@ -324,13 +394,14 @@ class Evaluation:
             log.warning(message)
             self._warned.add(message)
 
-    def _draw(self, generate: Callable[[int], Tensor | tuple[Tensor, Tensor]], space: LatentSpace | None) -> Samples:
+    def _draw(self, supply: Supply) -> Samples:
         extract = any(metric.on_features for metric in self.metrics.values())
         keep = not all(metric.on_features for metric in self.metrics.values())
         generated, features, conditions = [torch.empty(0)], [], []
-        with self._bar("evaluating", self.samples) as bar:
-            for start in range(0, self.samples, self.batch_size):
-                drawn = generate(min(self.batch_size, self.samples - start))
+        count = self._sample_count(supply)
+        with self._bar("evaluating", count) as bar:
+            for start in range(0, count, self.batch_size):
+                drawn = supply.draw(min(self.batch_size, count - start))
                 batch, condition = drawn if isinstance(drawn, tuple) else (drawn, None)
                 if self.dataset.facts.kind == "images":
                     batch = quantise(batch)
@@ -339,15 +410,17 @@ class Evaluation:
                 if keep:
                     generated.append(batch.cpu())
                 if condition is not None:
-                    conditions.append(condition.cpu())
+                    conditions.append(_small(condition).cpu())
                 bar.update(len(batch))
         return Samples(
             generated=torch.cat(generated[1:] or generated),
             features=_joined(features) if features else None,
             condition=torch.cat(conditions) if conditions else None,
-            reference=lambda: self._reference,
-            dataset=self.dataset,
-            space=space,
+            reference=lambda: self._reference(supply.domain),
+            dataset=self._domain(supply.domain),
+            space=supply.space,
+            truths=supply.truths,
+            cycles=supply.cycles,
         )
 
     def _bar(self, title: str, total: int) -> tqdm:
@@ -370,31 +443,38 @@ class Evaluation:
             self._warn(f"no {names}: {reason}")
             return None
 
-    @property
-    def _real_count(self) -> int:
-        available = self.dataset.facts.count[0]
+    def _domain(self, number: int) -> Dataset:
+        return self.dataset if self.dataset.facts.domains == 1 else OneDomain(self.dataset, number)
+
+    def _sample_count(self, supply: Supply) -> int:
+        return self.samples if supply.available is None else min(self.samples, supply.available)
+
+    def _real_count(self, dataset: Dataset) -> int:
+        available = dataset.facts.count[0]
         return available if self.real is None else min(self.real, available)
 
-    @cached_property
-    def _reference(self) -> Reference:
-        assert self._extractor is not None
-        count = self._real_count
-        wishes = [metric.real_features for metric in self.metrics.values()]
-        kept = max(count if wish is None else min(wish, count) for wish in wishes)
-        key = ("reference", self.dataset.facts.fingerprint, self._extractor.identity, count, kept)
-        found = remember(key, lambda: self._measure(count, kept))
-        return Reference(Moments(*found["moments"]), found["pooled"], found["condition"])
+    def _reference(self, domain: int) -> Reference:
+        if domain not in self._references:
+            assert self._extractor is not None
+            dataset = self._domain(domain)
+            count = self._real_count(dataset)
+            wishes = [metric.real_features for metric in self.metrics.values()]
+            kept = max(count if wish is None else min(wish, count) for wish in wishes)
+            key = ("reference", dataset.facts.fingerprint, self._extractor.identity, count, kept)
+            found = remember(key, lambda: self._measure(dataset, count, kept))
+            self._references[domain] = Reference(Moments(*found["moments"]), found["pooled"], found["condition"])
+        return self._references[domain]
 
-    def _measure(self, count: int, kept: int) -> dict[str, Any]:
+    def _measure(self, dataset: Dataset, count: int, kept: int) -> dict[str, Any]:
         pooled, conditions = [], []
 
         def features() -> Iterator[Tensor]:
             room = kept
             with self._bar("real images", count) as bar:
-                for images, condition in real_images(self.dataset, count, self.batch_size):
+                for images, condition in real_images(dataset, count, self.batch_size):
                     part = self._extract(images).pooled
                     pooled.append(part[:room])
-                    if condition is not None:
+                    if condition is not None and condition.ndim == 1:  # other conditions are as large as images
                         conditions.append(condition[:room].cpu())
                     room -= len(pooled[-1])
                     bar.update(len(images))
@@ -412,6 +492,11 @@ def settings(metric: object) -> str:
 
 def _word(value: Any) -> str:
     return f"{type(value).__name__}({settings(value)})" if hasattr(value, "__dict__") else str(value)
+
+
+def _small(condition: Tensor) -> Tensor:
+    """Label maps in one byte per pixel."""
+    return condition.to(torch.uint8) if condition.ndim == 3 else condition
 
 
 def _joined(parts: Sequence[Features]) -> Features:

@@ -14,10 +14,8 @@ from torch import Tensor, nn
 
 from ganrun.core.errors import RunError
 
-Inputs = tuple[Tensor, ...]
-
-NAMES = ("latents", "classes")
-"""Of the inputs of a generator in an ONNX file."""
+Inputs = dict[str, Tensor]
+"""Name in an ONNX file -> input, in the order in which the network takes them."""
 
 
 def save_program(network: nn.Module, inputs: Inputs, path: Path) -> Callable[..., Tensor]:
@@ -55,7 +53,7 @@ def save_onnx(network: nn.Module, inputs: Inputs, path: Path) -> Callable[..., T
         raise RunError(f"format=onnx needs {', '.join(missing)}. Install with: pip install 'ganrun[onnx]'")
     import onnxruntime
 
-    names = list(NAMES[: len(inputs)])
+    names = list(inputs)
     with _quiet():
         made = torch.onnx.export(
             _program(network, inputs), dynamo=True, input_names=names, output_names=["samples"], verbose=False
@@ -74,7 +72,7 @@ def save_onnx(network: nn.Module, inputs: Inputs, path: Path) -> Callable[..., T
 def _program(network: nn.Module, inputs: Inputs) -> torch.export.ExportedProgram:
     batch = torch.export.Dim("batch")
     with torch.no_grad(), _quiet():
-        return torch.export.export(network, inputs, dynamic_shapes=tuple({0: batch} for _ in inputs))
+        return torch.export.export(network, tuple(inputs.values()), dynamic_shapes=tuple({0: batch} for _ in inputs))
 
 
 @contextmanager

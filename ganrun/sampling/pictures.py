@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +21,15 @@ from ganrun.metrics.base import quantise
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL import ImageFont
 
 Pixels = NDArray[np.uint8]
 
 WIDTH = 700  # pixels: small images are enlarged by whole factors until a grid is about this wide
 PADDING = 2
 MARGIN_LEVEL = 40
-FONT, CAPTION, GAP = 14, 18, 8  # size of texts, height of the strip for one below an image, space beside those of rows
+FONT, CAPTION, GAP = 13, 18, 8  # size of texts, height of a line below an image, space beside texts
+LINES = 3  # of a caption at most
 
 
 def draw(picture: Picture) -> Pixels:
@@ -56,33 +60,94 @@ def _draw_grid(grid: Grid) -> Pixels:
     rows = -(-count // columns)
     factor = max(1, round(WIDTH / (columns * width)))
     images = images.expand(-1, 3, -1, -1).repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-    below = PADDING + (CAPTION if grid.captions else 0)
-    images = functional.pad(images, (0, PADDING, 0, below), value=PADDING_LEVEL)
+    images = functional.pad(images, (0, PADDING, 0, 0), value=PADDING_LEVEL)
     blank = torch.full((rows * columns - count, *images.shape[1:]), PADDING_LEVEL, dtype=torch.uint8)
-    cells = torch.cat([images, blank]).unflatten(0, (rows, columns))
-    sheet = cells.permute(0, 3, 1, 4, 2).reshape(rows * images.shape[2], columns * images.shape[3], 3)
-    framed = functional.pad(sheet, (0, 0, PADDING, 0, PADDING, 0), value=PADDING_LEVEL)
-    pixels = np.ascontiguousarray(framed.numpy())
-    return _write(pixels, grid, columns, *images.shape[2:]) if grid.rows or grid.captions else pixels
+    bands = torch.cat([images, blank]).unflatten(0, (rows, columns)).permute(0, 3, 1, 4, 2).flatten(2, 3).numpy()
+    captions = _wrapped(grid.captions, rows, columns, images.shape[3])
+    edge = np.full((PADDING, *bands.shape[2:]), PADDING_LEVEL, np.uint8)
+    parts = [edge]
+    for band, texts in zip(bands, captions, strict=True):
+        parts += [band, _strip(texts, bands.shape[2], images.shape[3]), edge]
+    sheet = np.pad(np.concatenate(parts), ((0, 0), (PADDING, 0), (0, 0)), constant_values=PADDING_LEVEL)
+    if not grid.rows:
+        return sheet
+    heights = [len(band) + len(strip) + PADDING for band, strip in zip(parts[1::3], parts[2::3], strict=True)]
+    return _with_margin(sheet, grid.rows, heights)
 
 
-def _write(pixels: Pixels, grid: Grid, columns: int, height: int, width: int) -> Pixels:
-    """A grid of cells of ``height`` and ``width`` with its texts: a margin on the left, and captions inside."""
-    from PIL import Image, ImageDraw, ImageFont
+def _wrapped(captions: Sequence[str], rows: int, columns: int, width: int) -> list[list[list[str]]]:
+    """Of every row, of every caption, the lines; one caption per row has all of its width, others their image's."""
+    if not captions:
+        return [[]] * rows
+    if len(captions) == rows:
+        return [[wrap(caption, columns * width)] for caption in captions]
+    lines = [wrap(caption, width) for caption in captions]
+    lines += [[]] * (rows * columns - len(lines))
+    return [lines[row * columns : (row + 1) * columns] for row in range(rows)]
 
-    font = ImageFont.load_default(FONT)
-    margin = 2 * GAP + math.ceil(max(map(font.getlength, grid.rows))) if grid.rows else 0
-    lines = (pixels == PADDING_LEVEL).all((1, 2))  # they go on into the margin: by them others find the cells
+
+def wrap(text: str, width: int) -> list[str]:
+    """``text`` in lines of ``width`` pixels; what goes beyond :data:`LINES` of them is left out, and dots say so."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and _font().getlength(f"{lines[-1]} {word}") <= width - GAP:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    if len(lines) > LINES:
+        lines[LINES - 1 :] = [" ".join(lines[LINES - 1 :])]
+    return [_elided(line, width - GAP) for line in lines]
+
+
+def _elided(line: str, width: int) -> str:
+    """As much of a line as there is room for."""
+    if _font().getlength(line) <= width:
+        return line
+    while line and _font().getlength(line + "...") > width:
+        line = line[:-1]
+    return line.rstrip() + "..."
+
+
+def _strip(captions: Sequence[Sequence[str]], width: int, cell: int) -> Pixels:
+    """What is written below a row of images ``width`` wide together: a caption below each, or one for all of them."""
+    from PIL import Image, ImageDraw
+
+    height = CAPTION * max((len(lines) for lines in captions), default=0)
+    line = np.full((width, 3), MARGIN_LEVEL, np.uint8)
+    if len(captions) != 1:
+        line.reshape(-1, cell, 3)[:, -PADDING:] = PADDING_LEVEL  # by these lines others find the cells
+    strip = Image.fromarray(np.repeat(line[None], max(height, 1), 0))
+    pen = ImageDraw.Draw(strip)
+    for number, lines in enumerate(captions):
+        middle = (width if len(captions) == 1 else (2 * number + 1) * cell) / 2
+        for index, text in enumerate(lines):
+            pen.text((middle, (index + 0.5) * CAPTION), text, "white", _font(), anchor="mm")
+    return np.asarray(strip)[:height]
+
+
+def _with_margin(sheet: Pixels, texts: Sequence[str], heights: Sequence[int]) -> Pixels:
+    """A grid with a text on the left of each row."""
+    from PIL import Image, ImageDraw
+
+    margin = 2 * GAP + math.ceil(max(map(_font().getlength, texts)))
+    lines = (sheet == PADDING_LEVEL).all((1, 2))  # they go on into the margin: by them others find the cells
     left = np.where(lines, PADDING_LEVEL, MARGIN_LEVEL).astype(np.uint8)[:, None, None].repeat(margin, 1).repeat(3, 2)
-    sheet = Image.fromarray(np.concatenate([left, pixels], axis=1))
-    pen = ImageDraw.Draw(sheet)
-    for number, text in enumerate(grid.rows):
-        pen.text((margin - GAP, PADDING + (number + 0.5) * height), text, "white", font, anchor="rm")
-    for number, text in enumerate(grid.captions):
-        row, column = divmod(number, columns)
-        place = margin + PADDING + (column + 0.5) * width, PADDING + (row + 1) * height - (PADDING + CAPTION) / 2
-        pen.text(place, text, "white", font, anchor="mm")
-    return np.asarray(sheet)
+    image = Image.fromarray(np.concatenate([left, sheet], axis=1))
+    pen = ImageDraw.Draw(image)
+    top = PADDING
+    for text, height in zip(texts, heights, strict=False):
+        pen.text((margin - GAP, top + height / 2), text, "white", _font(), anchor="rm")
+        top += height
+    return np.asarray(image)
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont:
+    import matplotlib
+    from PIL import ImageFont
+
+    path = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")  # Pillow's own lacks accents
+    return ImageFont.truetype(path, FONT)
 
 
 def rasterise(figure: Figure) -> Pixels:

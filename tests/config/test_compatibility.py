@@ -88,6 +88,30 @@ def test_translation_needs_two_domains_and_singan_one_picture(composed):
     assert any("needs a single image" in problem.cause for problem in problems)
 
 
+@pytest.mark.parametrize(
+    ("model", "data"), [("cyclegan", "unpaired"), ("ganilla", "unpaired"), ("singan", "single_image")]
+)
+@pytest.mark.parametrize("loss", ["gan_qp", "c_transform", "gngan", "grangan"])
+def test_one_score_per_sample_is_not_what_patches_give(composed, model, data, loss):
+    (problem,) = check(composed(f"model={model}", f"dataset={data}", f"loss={loss}"))
+    assert problem.path == "model.discriminator"
+    assert "scores patches" in problem.cause
+
+
+def test_fakes_from_a_pool_are_older_than_their_reals(composed):
+    pooled = ["model=cyclegan", "dataset=unpaired", "loss=rpgan"]
+    assert any("model.pool_size=0" in line for line in warnings(composed(*pooled)))
+    assert warnings(composed(*pooled, "model.pool_size=0")) == []
+    assert warnings(composed("model=cyclegan", "dataset=unpaired", "loss=nonsaturating")) == []
+
+
+@pytest.mark.parametrize("model", ["cyclegan", "ganilla"])
+def test_a_technique_is_of_both_discriminators(composed, model):
+    config = composed(f"model={model}", "dataset=unpaired", "technique=[spectral_norm]")
+    assert check(config) == []
+    assert all(config["model"][f"discriminator_{domain}"]["spectral"] is True for domain in "ab")
+
+
 def test_one_lipschitz_control_is_enough(composed):
     (problem,) = check(composed("loss=wgan", "model.discriminator.spectral=true"))
     assert problem.path == "player.discriminator.weight_clip"
@@ -156,14 +180,50 @@ def test_a_malformed_configuration_is_left_to_the_validator():
     assert check({"model": {"_target_": "os.system"}, "dataset": {"_target_": 3}}) == []
 
 
-@pytest.mark.parametrize("model", ["cyclegan", "singan"])
-def test_standing_statistics_need_samples(composed, model):
-    data = {"cyclegan": "unpaired", "singan": "single_image"}[model]
+@pytest.mark.parametrize(
+    ("model", "data", "told"),
+    [("cyclegan", "unpaired", "draws none by itself"), ("singan", "single_image", "see one image at a time")],
+)
+def test_standing_statistics_need_samples(composed, model, data, told):
     problems = check(composed(f"model={model}", f"dataset={data}", "technique=[standing_statistics]"))
     (problem,) = (problem for problem in problems if problem.path == "trainer.standing_batches")
-    assert "draws none by itself" in problem.cause
+    assert told in problem.cause
     assert problem.remedy == "Use trainer.standing_batches=0."
     assert check(composed("technique=[standing_statistics]")) == []
+
+
+def test_every_process_has_the_one_image(composed):
+    for fitting in (
+        [],
+        ["trainer.devices=2", "trainer.batch_size=2"],
+        ["trainer.accumulate=3", "trainer.batch_size=3"],
+    ):
+        assert check(composed("dataset=single_image", *fitting)) == []
+        assert not any("bounds the critic" in line for line in warnings(composed("dataset=single_image", *fitting)))
+    (problem,) = (
+        p for p in check(composed("dataset=single_image", "trainer.batch_size=2")) if "exactly one" in p.cause
+    )
+    assert problem.path == "trainer.batch_size"
+
+
+def test_scores_of_sets_are_refused_where_there_is_one_image(composed):
+    (problem,) = check(composed("dataset=single_image", "evaluation=quick"))
+    assert problem.path == "evaluation.metrics"
+    assert problem.cause == "fid, inception_score compare samples with many images, and dataset provides a single image"
+    assert "evaluation=single_image" in problem.remedy
+    assert check(composed("dataset=single_image", "evaluation=none")) == []
+    (first, *_) = check(composed("dataset=digits", "evaluation=single_image"))
+    assert "needs a single image, but dataset provides" in first.cause
+
+
+def test_spectral_normalisation_takes_singans_norm_away(composed):
+    config = composed("dataset=single_image", "technique=[spectral_norm]", "loss=hinge")
+    assert check(config) == []
+    resolve_auto(config)
+    assert config["model"]["discriminator"]["norm"] == "none"
+    plain = composed("dataset=single_image")
+    resolve_auto(plain)
+    assert plain["model"]["discriminator"]["norm"] == "batch"
 
 
 def test_biggan_needs_labels_unless_told_otherwise(composed):
@@ -173,3 +233,81 @@ def test_biggan_needs_labels_unless_told_otherwise(composed):
     assert problem.path == "model.conditional"
     assert problem.remedy == "Set model.conditional=false or choose labelled data."
     assert check_facts(composed(*pictures, "model.conditional=false"), facts) == []
+
+
+def test_decoders_are_averaged_with_the_encoders_they_share(composed):
+    nicegan = ["model=nicegan", "dataset=unpaired"]
+    assert check(composed(*nicegan)) == []
+    (problem,) = check(composed(*nicegan, "technique=[ema]"))
+    assert problem.path == "player.generator.ema"
+    assert "both are averaged alike, or neither" in problem.cause
+    assert check(composed(*nicegan, "technique=[ema]", "player.discriminator.ema=${player.generator.ema}")) == []
+    average = "player.discriminator.ema={halflife_images: 100.0, rampup: 0.05}"
+    assert [problem.path for problem in check(composed(*nicegan, average))] == ["player.generator.ema"]
+    assert check(composed("technique=[ema]")) == []  # of a game without shared encoders
+
+
+@pytest.mark.parametrize(
+    ("choices", "path", "cause"),
+    [
+        (["loss=wgan"], "player.discriminator.weight_clip", "weight clipping and model.discriminator_a.spectral"),
+        (["loss=gan_qp"], "model.discriminator", "scores patches, but loss.adversarial (QuadraticPotential)"),
+        (["loss=c_transform"], "model.discriminator", "scores patches, but loss.adversarial (CTransform)"),
+        (["loss=gngan"], "model.discriminator", "scores patches, but loss.normaliser (GradientNormalisation)"),
+        (["technique=[merged]"], "model", "for one generator and one discriminator, and this model has a_to_b"),
+        (["loss=ebgan"], "loss.adversarial", "needs a discriminator whose score is an energy"),
+    ],
+)
+def test_what_nicegan_refuses(composed, choices, path, cause):
+    (problem, *_) = check(composed("model=nicegan", "dataset=unpaired", *choices))
+    assert problem.path == path
+    assert cause in problem.cause
+
+
+@pytest.mark.parametrize("loss", ["minimax", "hinge", "wgan_gp", "wgan_div", "fgan", "rpgan", "ragan", "wgan"])
+def test_what_nicegan_goes_with(composed, loss):
+    free = ["player.discriminator.weight_clip=null"] if loss == "wgan" else []
+    assert check(composed("model=nicegan", "dataset=unpaired", f"loss={loss}", *free)) == []
+
+
+@pytest.mark.parametrize(
+    ("technique", "changes", "mover"),
+    [
+        ("diffaugment", [], "DiffAugment"),
+        ("ada", [], "AdaptiveAugment"),
+        ("consistency_regularisation", [], "FlipShift"),
+        ("diffaugment", ["augment.diffaugment.policy=[color,cutout]"], None),
+        ("ada", ["augment.ada.transforms=[brightness,hue]"], None),
+        ("instance_noise", [], None),
+    ],
+)
+def test_images_beside_their_sources_stay_where_they_are(composed, technique, changes, mover):
+    config = composed("model=pix2pix", "dataset=paired", f"technique=[{technique}]", *changes)
+    problems = check(config)
+    assert paths(problems) == (["model.discriminator"] if mover else [])
+    assert all(f"{mover}) moves pixels" in problem.cause for problem in problems)
+
+
+def test_pix2pix_needs_sources(composed):
+    problems = check(composed("model=pix2pix", "dataset=digits"))
+    assert {problem.path for problem in problems} == {"model", "model.discriminator"}
+    assert "a source image or a label map for every image" in problems[0].cause
+    assert "dataset=paired" in problems[0].remedy
+
+
+@pytest.mark.parametrize("loss", ["gan_qp", "c_transform", "gngan", "grangan"])
+def test_losses_of_whole_samples_refuse_patches(composed, loss):
+    (problem,) = check(composed("model=pix2pix", "dataset=paired", f"loss={loss}"))
+    assert "scores patches" in problem.cause
+
+
+@pytest.mark.parametrize("loss", ["loss=c_transform", "+loss@model.objectives.16=c_transform"])
+def test_fakes_upon_real_coarse_images_are_not_compared_with_all_reals(composed, loss):
+    (problem,) = check(composed("model=lapgan", loss))
+    assert problem.path == "model.generator"
+    assert "upon the real images' own coarse parts" in problem.cause
+    assert check(composed("model=lapgan", loss.replace("c_transform", "gan_qp"))) == []
+
+
+def test_networks_without_a_norm_are_not_told_of_virtual_batch_norm(composed):
+    assert check(composed("model=lapgan", "+model.generator.norm=virtual")) == []

@@ -23,14 +23,25 @@ CHOICES = [
 def needed(choice: str) -> list[str]:
     """Choices without which ``choice`` rightly does not fit."""
     return {
+        "evaluation=captions": ["dataset=captioned"],
+        "evaluation=label_maps": ["dataset=label_maps"],
+        "evaluation=pairs": ["dataset=paired"],
         "evaluation=points": ["dataset=ring"],
+        "evaluation=single_image": ["dataset=single_image"],
+        "evaluation=translation": ["dataset=unpaired"],
         "loss=ebgan": ["model=ebgan"],
         "loss=began": ["model=began"],
         "loss=matching_aware": ["model.conditional=true"],
         "model=ebgan_toy": ["dataset=ring"],
         "model=toy": ["dataset=ring"],
         "model=cyclegan": ["dataset=unpaired"],
+        "model=ganilla": ["dataset=unpaired"],
+        "model=nicegan": ["dataset=unpaired"],
         "model=singan": ["dataset=single_image"],
+        "model=pix2pix": ["dataset=paired"],
+        "model=gaugan": ["dataset=label_maps"],
+        "model=gaugan_style": ["dataset=label_maps"],
+        "model=stackgan": ["dataset=captioned"],
         "technique=[path_length]": ["model=stylegan2"],
     }.get(choice, [])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ganrun.core.schedules import cosine, exponential, linear, step
+from ganrun.core.schedules import cosine, exponential, linear, staircase, step
 
 
 def test_linear_ends_where_it_is_told():
@@ -36,3 +36,9 @@ def test_exponential_is_the_geometric_mean_in_the_middle():
 def test_step_falls_at_once():
     factor = step(0.8, 0.1)
     assert [factor(progress) for progress in (0.79, 0.8, 1.0)] == [1.0, 0.1, 0.1]
+
+
+def test_staircase_goes_down_in_equal_parts():
+    factor = staircase(6, 0.5)  # 600 epochs, halved every 100
+    values = [factor(epoch / 600) for epoch in (0, 99, 100, 199, 200, 300, 400, 500, 599, 600)]
+    assert values == [1, 1, 0.5, 0.5, 0.25, 0.125, 0.0625, 0.03125, 0.03125, 0.03125]

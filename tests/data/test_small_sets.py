@@ -153,6 +153,11 @@ def test_single_image_file(tmp_path):
     dataset = SingleImage(path=str(tmp_path / "white.png"), max_size=100, filter="bicubic")
     assert dataset.image.shape == (1, 3, 20, 30)  # never enlarged, always colour
     assert (dataset.image == 1).all()
+    Image.new("RGBA", (30, 20), (0, 0, 0, 0)).save(tmp_path / "clear.png")  # what is not there is white
+    Image.fromarray(np.full((20, 30), 65535, np.uint16)).save(tmp_path / "deep.png")
+    for name in ("clear.png", "deep.png"):
+        other = SingleImage(path=str(tmp_path / name), max_size=100, filter="bicubic")
+        assert torch.equal(other.image, dataset.image)
     with pytest.raises(DataError, match=r"Did you mean white\.png"):
         SingleImage(path=str(tmp_path / "wite.png"), max_size=100, filter="bicubic")
     (tmp_path / "bad.png").write_bytes(b"no")

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from ganrun.games.image_pool import ImagePool
@@ -31,6 +32,20 @@ def test_a_full_pool_returns_an_older_image_half_of_the_time():
             returned_old += 1
         assert set(values(pool.images)) == kept
     assert 920 < returned_old < 1080
+
+
+def test_every_stored_image_is_as_likely_to_leave():
+    torch.manual_seed(0)
+    pool = ImagePool(10, (1, 2, 2))
+    pool(numbered(0, 10))
+    left = [0] * 10
+    for number in range(10, 2010):
+        before = values(pool.images)
+        pool(numbered(number, 1))
+        for place, (old, new) in enumerate(zip(before, values(pool.images), strict=True)):
+            left[place] += old != new
+    assert sum(left) == pytest.approx(1000, abs=80)
+    assert all(70 < count < 130 for count in left)  # 100 each, with a standard deviation of 10
 
 
 def test_images_of_one_batch_enter_one_after_the_other():

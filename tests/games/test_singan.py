@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from torch import nn
 from ganrun.core.errors import DataError, RunError
 from ganrun.core.types import Batch, DiscriminatorOutput
 from ganrun.engine.stages import walk
-from ganrun.games.singan import Scale, SinGAN, draw, pyramid_sizes, resize
+from ganrun.games.singan import Scale, SinGAN, draw, pyramid_sizes, resize, wander
 from ganrun.losses.base import Comparison
 from ganrun.losses.objective import Objective
 from ganrun.losses.terms.gradient_penalty import GradientPenalty
@@ -33,7 +33,7 @@ def picture(height: int = 40, width: int = 56) -> torch.Tensor:
 def make_game(image=None, width=4, min_size=16, scales_per_width=4) -> SinGAN:
     return SinGAN(
         generator=partial(Generator, layers=5, norm="batch", channels=3),
-        discriminator=partial(Discriminator, layers=5, norm="batch", channels=3),
+        discriminator=partial(Discriminator, layers=5, norm="batch", spectral=False, channels=3),
         objective=Objective(
             Wasserstein(),
             None,
@@ -49,6 +49,7 @@ def make_game(image=None, width=4, min_size=16, scales_per_width=4) -> SinGAN:
         min_size=min_size,
         max_size=250,
         scale_factor=0.75,
+        exact_factor=False,
         generator_steps=3,
         noise_weight=0.1,
         reconstruction_weight=10.0,
@@ -90,7 +91,7 @@ def trained_game(steps: int = 2, **kwargs) -> tuple[SinGAN, list[dict]]:
     [((427, 640), (167, 250), 8), ((188, 250), (188, 250), 9), ((250, 250), (250, 250), 10), ((100, 60), (100, 60), 5)],
 )
 def test_pyramid_runs_from_25_pixels_to_the_cap(size, finest, scales):
-    sizes = pyramid_sizes(size, min_size=25, max_size=250, scale_factor=0.75)
+    sizes = pyramid_sizes(size, min_size=25, max_size=250, scale_factor=0.75, exact_factor=False)
     assert len(sizes) == scales
     assert min(sizes[0]) == 25
     assert sizes[-1] == finest
@@ -101,14 +102,22 @@ def test_pyramid_runs_from_25_pixels_to_the_cap(size, finest, scales):
 
 
 def test_pyramid_of_an_exact_power_has_no_extra_scale():
-    assert [h for h, _ in pyramid_sizes((256, 256), 81, 256, 0.75)] == [81, 108, 144, 192, 256]
-    assert pyramid_sizes((25, 40), 25, 250, 0.75) == [(25, 40)]
+    assert [h for h, _ in pyramid_sizes((256, 256), 81, 256, 0.75, False)] == [81, 108, 144, 192, 256]
+    assert pyramid_sizes((25, 40), 25, 250, 0.75, False) == [(25, 40)]
+
+
+@pytest.mark.parametrize(
+    ("size", "sizes"),
+    [((100, 150), [(25, 38), (50, 75), (100, 150)]), ((99, 150), [(50, 75), (99, 150)]), ((26, 30), [(26, 30)])],
+)
+def test_an_exact_factor_is_kept_and_the_smallest_size_a_bound(size, sizes):
+    assert pyramid_sizes(size, 25, 250, 0.5, exact_factor=True) == sizes
 
 
 @pytest.mark.parametrize("size", [(20, 30), (100, 2000)])
 def test_an_image_too_small_for_the_coarsest_scale_is_refused(size):
     with pytest.raises(DataError, match=r"min_size=25.*Use a larger"):
-        pyramid_sizes(size, 25, 250, 0.75)
+        pyramid_sizes(size, 25, 250, 0.75, False)
 
 
 def test_every_scale_makes_images_of_its_own_size():
@@ -119,6 +128,11 @@ def test_every_scale_makes_images_of_its_own_size():
             assert scale.real.shape == scale.reconstruct().shape == (1, 3, *game.sizes[index])
             assert game.sample(2).shape == (2, 3, *game.sizes[index])
         assert torch.equal(scale.real, image)
+
+
+def test_a_stage_is_a_scale_of_so_many():
+    game = make_game()
+    assert [stage.name for stage in game.stages()][:2] == ["scale 0/4 (16x22)", "scale 1/4 (20x28)"]
 
 
 # --- scales
@@ -296,9 +310,113 @@ def test_impossible_samples_are_refused(game, arguments, message):
         game.sample(1, None, *arguments)
 
 
-def test_pictures_have_a_row_per_scale_and_a_wide_one(game):
+def test_an_injected_picture_enters_between_two_scales(game):
+    other = picture(30, 90)  # of other proportions: it is stretched
+    seen = []
+    for scale in game.trained:
+        scale.generator.register_forward_pre_hook(lambda module, given: seen.append(given[1]))
+    try:
+        samples = game.sample(2, start_scale=3, inject=other)
+    finally:
+        for scale in game.trained:
+            scale.generator._forward_pre_hooks.clear()
+    assert len(seen) == 2  # scales 3 and 4
+    torch.testing.assert_close(seen[0][0], resize(resize(other, game.sizes[2]), game.sizes[3])[0])
+    assert samples.shape == (2, 3, 40, 56)
+    assert not torch.equal(samples[0], samples[1])
+    assert game.sample(1, width=1.5, start_scale=1, inject=other).shape == (1, 3, 40, 84)
+
+
+def test_the_picture_itself_injected_without_noise_is_nearly_reconstructed(game):
+    last = game.trained[-1]
+    amplitude, last.amplitude = last.amplitude, torch.zeros(())
+    injected = game.sample(1, start_scale=len(game.scales) - 1, inject=game.trained[-2].reconstruct())
+    last.amplitude = amplitude
+    torch.testing.assert_close(injected, last.reconstruct().clamp(-1, 1))
+
+
+def test_a_mask_keeps_the_picture_elsewhere(game):
+    mask = torch.zeros(1, 1, 40, 56)
+    mask[..., :20, :] = 1
+    mask[..., 20:25, :] = 0.25
+    torch.manual_seed(0)
+    plain = game.sample(1, start_scale=2, inject=-picture())
+    torch.manual_seed(0)
+    kept = game.sample(1, start_scale=2, inject=-picture(), mask=mask)
+    assert torch.equal(kept[..., :20, :], plain[..., :20, :])
+    assert torch.equal(kept[..., 25:, :], picture()[..., 25:, :])
+    torch.testing.assert_close(kept[..., 20:25, :], 0.25 * plain[..., 20:25, :] + 0.75 * picture()[..., 20:25, :])
+
+
+def test_enlarging_applies_the_finest_generator_k_times(game):
+    r = (16 / 40) ** (1 / 4)
+    assert game.factor == pytest.approx(r, abs=0.01)
+    assert [game.passes(upscale) for upscale in (1.1, 1 / r, r**-3, 4)] == [1, 1, 3, 6]
+    finest = game.trained[-1]
+    calls = []
+    hook = finest.generator.register_forward_pre_hook(lambda module, given: calls.append(given[1]))
+    enlarged = game.sample(2, upscale=2.0)
+    hook.remove()
+    assert enlarged.shape == (2, 3, 80, 112)
+    assert [tuple(call.shape[2:]) for call in calls] == [
+        (round(40 * 2 ** (i / 3)), round(56 * 2 ** (i / 3))) for i in (1, 2, 3)
+    ]
+    torch.testing.assert_close(calls[0], resize(picture(), calls[0].shape[2:]).expand(2, -1, -1, -1))
+
+
+def test_a_walk_has_the_variance_of_its_recursion():
+    """x' = (1-α)(1+β) x - (1-α) β x'' + (1-α)(1-β) u is an autoregression of order 2."""
+    pull, inertia = 0.1, 0.9
+    torch.manual_seed(0)
+    origin = torch.full((1, 1, 100, 100), 5.0)
+    steps = islice(wander(origin, torch.randn_like, pull, inertia), 200)
+    first, *_, last = steps
+    assert torch.equal(first, origin)
+    one, two, sigma = (1 - pull) * (1 + inertia), -(1 - pull) * inertia, (1 - pull) * (1 - inertia)
+    variance = sigma**2 * (1 - two) / ((1 + two) * (1 - one - two) * (1 + one - two))
+    assert last.mean() == pytest.approx(5, abs=0.02)
+    assert last.var() == pytest.approx(variance, rel=0.05)
+
+
+def test_a_clip_begins_with_the_reconstruction_and_moves_smoothly(game):
+    torch.manual_seed(0)
+    clip = game.animate(12, start_scale=0, pull=0.1, inertia=0.9)
+    assert clip.shape == (12, 3, 40, 56)
+    torch.testing.assert_close(clip[:1], game.trained[-1].reconstruct().clamp(-1, 1))
+    assert 0 < (clip[1:] - clip[:-1]).square().mean() < 0.5 * (clip[-1] - clip[0]).square().mean()
+    torch.manual_seed(0)
+    late = game.animate(12, start_scale=4, pull=0.1, inertia=0.9)
+    assert (late[-1] - late[0]).square().mean() < 0.5 * (clip[-1] - clip[0]).square().mean()
+    still = game.animate(3, start_scale=0, pull=1.0, inertia=0.9)
+    assert torch.equal(still[0], still[2])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"inject": picture()}, "start_scale of 1 to 4"),
+        ({"inject": picture(), "start_scale": 5}, "scales are 0 to 4"),
+        ({"mask": picture()[:, :1]}, "Give inject"),
+        ({"inject": picture(), "mask": picture()[:, :1], "width": 2.0, "start_scale": 1}, "no height or width"),
+        ({"upscale": 1.0}, "above 1"),
+        ({"upscale": 2.0, "width": 2.0}, "as it is"),
+    ],
+)
+def test_impossible_manipulations_are_refused(game, options, message):
+    with pytest.raises(RunError, match=message):
+        game.sample(1, **options)
+
+
+def test_one_scale_enlarges_nothing():
+    game, _ = trained_game(image=picture(16, 20))
+    with pytest.raises(RunError, match="one scale"):
+        game.sample(1, upscale=2.0)
+
+
+def test_pictures_have_a_row_per_scale_a_wide_and_a_tall_one(game):
     pictures = game.pictures(Batch((picture(),)), 64)
     scales, wide = pictures["scales"], pictures["wide"]
+    assert pictures["tall"].images.shape == (4, 3, 60, 56)
     assert scales.images.shape == (len(game.scales) * scales.columns, 3, 40, 56)
     assert torch.equal(scales.images[-scales.columns], picture()[0])
     assert wide.images.shape == (4, 3, 40, 84)

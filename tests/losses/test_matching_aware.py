@@ -11,10 +11,14 @@ from torch import nn
 from ganrun.core.errors import RunError
 from ganrun.core.types import DiscriminatorOutput
 from ganrun.losses.base import Comparison
+from ganrun.losses.began import BoundaryEquilibrium
+from ganrun.losses.c_transform import CTransform
+from ganrun.losses.gan_qp import QuadraticPotential
 from ganrun.losses.hinge import Hinge
 from ganrun.losses.matching_aware import MatchingAware
 from ganrun.losses.nonsaturating import NonSaturating
 from ganrun.losses.relativistic import RelativisticPairs
+from ganrun.losses.wasserstein import Wasserstein
 
 PLAIN = NonSaturating(1.0, 0.0, 0.0)
 
@@ -41,7 +45,7 @@ def test_value_at_fixed_outputs(weight, value, wrong):
     """Samples 0 to 2 are real, 3 to 5 generated; two classes would do for no wrong label but the other one."""
     labels = torch.tensor([0, 1, 2])
     loss = MatchingAware(PLAIN, weight, weight, wrong)
-    loss.wrong_labels = lambda labels: (torch.tensor([1, 2, 0]), torch.ones(3))
+    loss.wrong_conditions = lambda labels: (torch.tensor([1, 2, 0]), torch.ones(3))
     table = torch.full((3, 6), math.nan)
     table[labels, [0, 1, 2]] = torch.tensor([1.2, -0.4, 0.3])
     table[labels, [3, 4, 5]] = torch.tensor([-0.7, 0.5, 2.0])
@@ -67,7 +71,7 @@ def test_optimal_discriminator_of_two_classes(weight, fakes, value, same, other)
     matching = round(10 * fakes)
     fake = [0] * matching + [1] * (10 - matching) + [1] * matching + [0] * (10 - matching)
     loss = MatchingAware(PLAIN, weight, weight, "independent")
-    loss.wrong_labels = lambda labels: (torch.tensor([0, 1] * 10), torch.ones(20))
+    loss.wrong_conditions = lambda labels: (torch.tensor([0, 1] * 10), torch.ones(20))
     comparison = Comparison(
         Matched([[0.0, 0.0], [0.0, 0.0]]), torch.tensor(real)[:, None], torch.tensor(fake)[:, None], labels
     )
@@ -91,7 +95,7 @@ def test_strict_labels_are_wrong_and_spread_over_the_others():
     torch.manual_seed(0)
     loss = MatchingAware(PLAIN, 0.5, 0.5, "strict")
     labels = torch.tensor([0, 1, 2, 2]).repeat(500)
-    wrong, weights = loss.wrong_labels(labels)
+    wrong, weights = loss.wrong_conditions(labels)
     assert (wrong != labels).all()
     assert torch.equal(weights, torch.ones(2000))
     chosen = torch.bincount(wrong[labels == 0], minlength=3)
@@ -108,7 +112,7 @@ def test_a_label_without_alternative_has_no_weight():
 
 def test_independent_labels_are_those_of_the_neighbours():
     labels = torch.tensor([3, 1, 4, 1])
-    wrong, weights = MatchingAware(PLAIN, 0.5, 0.5, "independent").wrong_labels(labels)
+    wrong, weights = MatchingAware(PLAIN, 0.5, 0.5, "independent").wrong_conditions(labels)
     assert wrong.tolist() == [1, 3, 1, 4]
     assert weights.tolist() == [1, 1, 1, 1]
 
@@ -129,7 +133,7 @@ def test_score_maps_are_weighted_by_sample():
             return DiscriminatorOutput(scores=(condition.view(-1, 1, 1, 1).expand(-1, 1, 2, 2).float(),))
 
     loss = MatchingAware(Hinge(), 1.0, 1.0, "strict")
-    loss.wrong_labels = lambda labels: (torch.tensor([5, 7]), torch.tensor([0.0, 2.0]))
+    loss.wrong_conditions = lambda labels: (torch.tensor([5, 7]), torch.tensor([0.0, 2.0]))
     comparison = Comparison(Patches(), torch.zeros(2, 1), torch.zeros(2, 1), torch.tensor([0, 1]))
     assert loss.discriminator_terms(comparison)["wrong"].item() == 8
 
@@ -140,9 +144,81 @@ def test_without_conditions_it_says_what_to_do():
         MatchingAware(PLAIN, 0.5, 0.5, "strict").discriminator_terms(comparison)
 
 
-def test_pairwise_losses_are_refused():
-    with pytest.raises(ValueError, match="RelativisticPairs is not"):
-        MatchingAware(RelativisticPairs("paired"), 0.5, 0.5, "strict")
+def test_a_text_is_wrong_where_its_vector_differs():
+    torch.manual_seed(0)
+    loss = MatchingAware(PLAIN, 0.5, 0.5, "strict")
+    texts = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.6, 0.8]]).repeat(500, 1)
+    wrong, weights = loss.wrong_conditions(texts)
+    assert (wrong != texts).any(1).all()
+    assert torch.equal(weights, torch.ones(2000))
+    of_first = wrong[::4]
+    assert (of_first == texts[1]).all(1).sum().item() == pytest.approx(250, abs=45)  # four deviations
+    alike, weights = loss.wrong_conditions(texts[::2][::2])
+    assert torch.equal(alike, texts[::2][::2])
+    assert not weights.any()
+    next_ones, _ = MatchingAware(PLAIN, 0.5, 0.5, "independent").wrong_conditions(texts[:4])
+    assert torch.equal(next_ones, texts[[3, 0, 1, 2]])
+
+
+class TwoHeads(nn.Module):
+    """One score by sample and label, and one by sample alone."""
+
+    def forward(self, samples, condition=None):
+        alone = samples[:, 0]
+        return DiscriminatorOutput(scores=(alone + condition, 10 * alone), unconditional=1)
+
+
+def test_the_three_terms_of_the_fakes_share_their_weight():
+    """½ (real_c + real_u) + ⅓ (fake_c + wrong_c + fake_u), here of scores that a Wasserstein loss adds up."""
+    loss = MatchingAware(Wasserstein(), 0.5, 0.5, "independent")
+    labels = torch.tensor([1.0, 3.0])
+    real, fake = torch.tensor([[0.2], [0.4]]), torch.tensor([[-0.5], [0.1]])
+    found = loss.discriminator_terms(Comparison(TwoHeads(), real, fake, labels))
+    assert found["real"].item() == pytest.approx(-((0.3 + 2) + 3.0) / 2)
+    assert found["fake"].item() == pytest.approx(((-0.2 + 2) - 2.0) / 3, abs=1e-6)
+    assert found["wrong"].item() == pytest.approx((0.3 + 2) / 3)
+    statistics = loss.statistics()
+    assert statistics["score/wrong"].item() == pytest.approx(2.3)
+    assert statistics["score/matching"].item() == pytest.approx(0, abs=1e-6)  # a sum knows no pairs
+
+
+@pytest.mark.parametrize(("fake", "wrong"), [(0.5, 0.5), (0.3, 0.7), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.0, 0.0)])
+def test_a_score_of_samples_alone_does_not_change_the_balance(fake, wrong):
+    loss = MatchingAware(PLAIN, fake, wrong, "strict")
+    assert sum(loss.weights(alone=True)) == pytest.approx(sum(loss.weights(alone=False)) if fake + wrong else 0)
+
+
+def test_a_relativistic_loss_compares_a_real_with_itself_under_a_wrong_text():
+    loss = MatchingAware(RelativisticPairs("paired"), 0.5, 0.5, "strict")
+    table = torch.tensor([[0.2, -0.4, 0.3, 0.0], [0.6, 0.9, 0.0, -0.2]], dtype=torch.float64)
+    found, generator = terms(loss, table, [0, 1], [2, 3], torch.tensor([0, 1]))
+    softplus = torch.nn.functional.softplus
+    assert torch.allclose(found["pairs"], 0.5 * softplus(table[[0, 1], [2, 3]] - table[[0, 1], [0, 1]]).mean())
+    assert torch.allclose(found["wrong"], 0.5 * softplus(table[[1, 0], [0, 1]] - table[[0, 1], [0, 1]]).mean())
+    assert generator.keys() == {"adversarial"}
+
+
+@pytest.mark.parametrize(
+    "loss", [QuadraticPotential(1.0, "l1"), CTransform("euclidean", 0.0), BoundaryEquilibrium(0.5, 0.001)]
+)
+def test_losses_that_compare_samples_are_refused(loss):
+    with pytest.raises(ValueError, match=f"{type(loss).__name__} is not"):
+        MatchingAware(loss, 0.5, 0.5, "strict")
+
+
+def test_a_loss_without_bound_needs_equal_weights():
+    with pytest.raises(ValueError, match=r"no bound.*fake_weight=1.0 and wrong_weight=1.0 must sum to 1"):
+        MatchingAware(Wasserstein(), 1.0, 1.0, "strict")
+    loss = MatchingAware(Wasserstein(), 0.3, 0.7, "strict")
+    shifted = [
+        sum(
+            terms(loss, torch.tensor([[0.2, 0.1], [0.6, 0.9]]) + shift, [0, 1], [0, 1], torch.tensor([0, 1]))[
+                0
+            ].values()
+        )
+        for shift in (0.0, 5.0)
+    ]
+    assert shifted[0].item() == pytest.approx(shifted[1].item(), abs=1e-6)
 
 
 def test_no_equilibrium_is_promised():

@@ -24,7 +24,7 @@ def data():
     digits = Digits(size=8, filter="bicubic", subset=None, subset_seed=0, flip=False)
     everything = digits.fetch((torch.arange(1797),), augment=False)
     clear = torch.stack([everything.real[everything.condition == label].mean(0) for label in range(10)])
-    facts = SimpleNamespace(kind="images", fingerprint="stacked", classes=1000, count=(1797,))
+    facts = SimpleNamespace(kind="images", fingerprint="stacked", classes=1000, count=(1797,), domains=1)
     return SimpleNamespace(digits=digits, clear=clear, facts=facts)
 
 

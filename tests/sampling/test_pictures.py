@@ -7,7 +7,7 @@ from PIL import Image
 
 from ganrun.core.types import Grid, Scatter, Surface
 from ganrun.report.samples import first_cells
-from ganrun.sampling.pictures import PADDING, PADDING_LEVEL, WIDTH, draw, save
+from ganrun.sampling.pictures import LINES, PADDING, PADDING_LEVEL, WIDTH, _font, draw, save, wrap
 
 
 def test_grid_places_images_row_by_row():
@@ -57,6 +57,45 @@ def test_texts_stand_before_rows_and_below_images():
     assert below[:, : side + 2].any()
     assert below[:, side + 2 :].any()
     assert not (captions[2 : 2 + side, 2 : 2 + side] > 0).any()
+
+
+def test_captions_are_written_in_lines_of_the_width_of_their_image():
+    for width in (60, 100, 300):
+        for text in (
+            "a small red square",
+            "a dog runs on the beach beside a man " * 4,
+            "Donaudampfschifffahrtsgesellschaft",
+        ):
+            lines = wrap(text, width)
+            assert len(lines) <= LINES
+            assert all(_font().getlength(line) <= width for line in lines)
+            whole = " ".join(lines)
+            assert whole == text.strip() or whole.endswith("...")
+            assert text.startswith(lines[0].removesuffix("..."))
+    assert wrap("one two three", 1000) == ["one two three"]
+    assert wrap("  ", 100) == []
+
+
+def test_as_many_captions_as_rows_stand_below_these():
+    images = torch.full((6, 1, 100, 100), -1.0)
+    plain, captioned = (
+        draw(Grid(images, 3, captions=texts)) for texts in ((), ("", "a long caption over three images"))
+    )
+    assert captioned.shape[0] == plain.shape[0] + 18  # nothing below the first row
+    side = (plain.shape[1] - 2) // 3
+    ink = (captioned[-20:-2].max(2) > 150).any(0).nonzero()[0]
+    assert ink.min() < 2 + 1.3 * side < 2 + 1.7 * side < ink.max()  # around the middle
+    assert (captioned[: side + 2] == plain[: side + 2]).all()
+
+
+def test_cells_are_found_beside_captions():
+    random = torch.rand(36, 3, 20, 20) * 2 - 1
+    captioned = draw(Grid(random, 6, captions=tuple(f"number {k}" for k in range(36))))
+    cell = first_cells(captioned)
+    factor = round(WIDTH / 120)
+    assert cell.shape[1] % (20 * factor + PADDING) == PADDING
+    assert cell.shape[0] % (20 * factor + PADDING + 18) == PADDING
+    assert cell.shape[0] < captioned.shape[0]
 
 
 def test_fewer_images_than_columns_and_images_that_are_not_square():

@@ -32,7 +32,7 @@ class Normaliser(nn.Module):
         raise NotImplementedError
 
     def forward(self, discriminator: Callable[[Tensor], DiscriminatorOutput], samples: Tensor) -> DiscriminatorOutput:
-        """The discriminator's output for ``samples`` ``[B, ...]`` with its score normalised.
+        """The discriminator's output for ``samples`` ``[B, ...]`` with its scores normalised.
 
         Raises:
             RuntimeError: the gradient carries no graph, so that it would be taken for a constant (a compiled
@@ -43,12 +43,13 @@ class Normaliser(nn.Module):
             if not samples.requires_grad:
                 samples = samples.detach().requires_grad_()
             output = discriminator(samples)
-            score = exact(output.score)
-            (gradient,) = torch.autograd.grad(score.sum(), samples, create_graph=graph)
-            if graph and not gradient.requires_grad:
-                raise RuntimeError(
-                    "the discriminator's input gradient carries no graph; do not compile the discriminator"
-                )
-            normalised = self.formula(score, torch.linalg.vector_norm(exact(gradient).flatten(1), dim=1))
-        output = output._replace(scores=(normalised,))
+            normalised = tuple(self._normalised(exact(score), samples, graph) for score in output.scores)
+        output = output._replace(scores=normalised)
         return output if graph else map_output(output, Tensor.detach)
+
+    def _normalised(self, score: Tensor, samples: Tensor, graph: bool) -> Tensor:
+        """One score of several by its own slope."""
+        (gradient,) = torch.autograd.grad(score.sum(), samples, create_graph=graph, retain_graph=True)
+        if graph and not gradient.requires_grad:
+            raise RuntimeError("the discriminator's input gradient carries no graph; do not compile the discriminator")
+        return self.formula(score, torch.linalg.vector_norm(exact(gradient).flatten(1), dim=1))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import logging
-import time
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -18,6 +16,7 @@ from ganrun.core.facts import Facts
 from ganrun.core.types import Dataset
 from ganrun.metrics.base import SEED, Features, Unavailable, private_randomness, real_images
 from ganrun.metrics.cache import remember
+from ganrun.metrics.fitting import fit
 
 log = logging.getLogger(__name__)
 
@@ -103,30 +102,20 @@ class Classifier:
         Returns:
             The best ``weights``, their ``accuracy`` on so many images ``held_out``.
         """
-        begin = time.monotonic()
         held_out = max(1, round(self.held_out * len(images)))
-        best, accuracy, best_epoch = copy.deepcopy(network.state_dict()), -1.0, 0
-        optimizer = torch.optim.Adam(network.parameters(), lr=self.lr)
-        for epoch in range(1, self.epochs + 1):
-            self._epoch(network, optimizer, images[held_out:], labels[held_out:])
-            reached = self.accuracy(network, images[:held_out], labels[:held_out])
-            if reached > accuracy:
-                best, accuracy, best_epoch = copy.deepcopy(network.state_dict()), reached, epoch
-            elif epoch - best_epoch >= self.patience:
-                break
-        log.info("trained the classifier for %d epochs in %.1f s", epoch, time.monotonic() - begin)
-        return {"weights": best, "accuracy": accuracy, "held_out": held_out}
-
-    def _epoch(self, network: Network, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> None:
-        network.train()
-        for indices in torch.randperm(len(images)).split(self.batch_size):
-            if len(indices) == 1:  # batch norm needs two
-                continue
-            with torch.enable_grad():
-                loss = functional.cross_entropy(network(images[indices]).logits, labels[indices])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        shown, classes = images[held_out:], labels[held_out:]
+        weights, accuracy = fit(
+            "classifier",
+            network,
+            len(shown),
+            lambda indices: functional.cross_entropy(network(shown[indices]).logits, classes[indices]),
+            lambda: self.accuracy(network, images[:held_out], labels[:held_out]),
+            self.epochs,
+            self.patience,
+            self.batch_size,
+            self.lr,
+        )
+        return {"weights": weights, "accuracy": accuracy, "held_out": held_out}
 
     def accuracy(self, network: Network, images: Tensor, labels: Tensor) -> float:
         """Share of ``images`` whose label ``network`` finds."""

@@ -98,6 +98,15 @@ class InceptionExtractor:
             pooled, logits = self.network(images.expand(-1, 3, -1, -1))
         return Features(pooled, logits)
 
+    def local(self, images: Tensor) -> Tensor:
+        """The 64 features after the first pooling layer, of ``[N, 1 or 3, H, W]`` uint8 images that are not resized."""
+        network = self.network.to(images.device)
+        hidden = (images.expand(-1, 3, -1, -1).float() - 128) / 128
+        with torch.no_grad():
+            for layer in ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "MaxPool_1"):
+                hidden = network.get_submodule(layer)(hidden)
+        return hidden
+
 
 def _network(path: Path) -> nn.Module:
     try:

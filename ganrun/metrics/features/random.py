@@ -13,6 +13,8 @@ from ganrun.core.types import Dataset
 from ganrun.metrics.base import Features
 from ganrun.metrics.features.classifier import Network
 
+LAYERS_PER_CONVOLUTION = 3  # itself, batch norm at rest, rectifier
+
 
 class Random:
     """Convolutions with random weights, drawn once from a seed.
@@ -69,3 +71,9 @@ class RandomExtractor:
     def __call__(self, images: Tensor) -> Features:
         """Features of ``[N, C, H, W]`` uint8 images."""
         return Features(self.network.to(images.device)(images.float() / 127.5 - 1), None)
+
+    def local(self, images: Tensor) -> Tensor:
+        """What up to two convolutions see at every position of ``[N, C, H, W]`` uint8 images, not resized."""
+        _, *layers = self.network  # the first one resizes
+        end = min(2, sum(isinstance(layer, nn.Conv2d) for layer in layers)) * LAYERS_PER_CONVOLUTION
+        return self.network[1 : 1 + end].to(images.device)(images.float() / 127.5 - 1)
