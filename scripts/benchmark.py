@@ -70,7 +70,7 @@ WORKLOADS = {
     "dcgan": Workload(("model=dcgan",)),
     "sngan": Workload(("model=sngan", "loss=hinge", *FIVE_CRITIC_STEPS), "hinge", mimicry="sngan"),
     "wgan_gp": Workload(("model=wgan_gp_resnet", "loss=wgan_gp", *FIVE_CRITIC_STEPS), "wasserstein", mimicry="wgan_gp"),
-    "infogan": Workload(("model=infogan",), by_hand=()),
+    "infogan": Workload(("model=infogan",)),
     "cyclegan": Workload(
         ("dataset=unpaired", "trainer.batch_size=1"),
         domains=2,

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ganrun.core.types import DiscriminatorOutput
 from ganrun.games.base import Game
+from ganrun.losses.base import map_output
 
 Loop = Callable[[int], None]
 
@@ -112,33 +113,42 @@ def penalty(judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Te
     return 10 * (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
 
+def misread(game: Any, z: Tensor, fake: DiscriminatorOutput) -> Tensor | float:
+    """How badly InfoGAN's codes are read off the fakes; nothing for other games."""
+    if fake.code is None:
+        return 0.0
+    loss: Tensor = game.latent.cross_entropy(z, fake.code) + game.latent.negative_log_likelihood(z, fake.code)
+    return loss
+
+
 def plain(game: Any, task: Task) -> Loop:
     """As people write it: float32, two passes, a DataLoader, losses read after every step."""
     generator, discriminator = game.generator.to(task.device).train(), game.discriminator.to(task.device).train()
-    size = game.latent.size
     optimizer_g = torch.optim.Adam(generator.parameters(), task.lr, task.betas)
     optimizer_d = torch.optim.Adam(discriminator.parameters(), task.lr, task.betas)
     batches = loaded(task.images[0], task)
     history = []
 
-    def judge(images: Tensor) -> Tensor:
-        output: DiscriminatorOutput = discriminator(images, None)
-        return output.score
+    def draw(count: int) -> tuple[Tensor, Tensor]:
+        z = game.latent(count, task.device)
+        return z, generator(z)
 
     def play(steps: int) -> None:
         for _ in range(steps):
             for _ in range(task.critic_steps):
                 real = next(batches)
                 optimizer_d.zero_grad()
-                fake = generator(torch.randn(len(real), size, device=task.device), None).detach()
-                loss_d = DISCRIMINATOR[task.loss](judge(real), judge(fake))
+                z, fake = draw(len(real))
+                of_real, of_fake = discriminator(real), discriminator(fake.detach())
+                loss_d = DISCRIMINATOR[task.loss](of_real.score, of_fake.score) + misread(game, z, of_fake)
                 if task.loss == "wasserstein":
-                    loss_d = loss_d + penalty(judge, real, fake)
+                    loss_d = loss_d + penalty(lambda points: discriminator(points).score, real, fake.detach())
                 loss_d.backward()
                 optimizer_d.step()
             optimizer_g.zero_grad()
-            fake = generator(torch.randn(len(real), size, device=task.device), None)
-            loss_g = GENERATOR[task.loss](judge(fake))
+            z, fake = draw(len(real))
+            of_fake = discriminator(fake)
+            loss_g = GENERATOR[task.loss](of_fake.score) + misread(game, z, of_fake)
             loss_g.backward()
             optimizer_g.step()
             history.append((loss_d.item(), loss_g.item()))
@@ -152,7 +162,6 @@ def fast(game: Any, task: Task) -> Loop:
         network.to(task.device, memory_format=torch.channels_last).train()
         for network in (game.generator, game.discriminator)
     )
-    size = game.latent.size
     optimizer_g = torch.optim.Adam(generator.parameters(), task.lr, task.betas, fused=True)
     optimizer_d = torch.optim.Adam(discriminator.parameters(), task.lr, task.betas, fused=True)
     of_g, of_d = list(generator.parameters()), list(discriminator.parameters())
@@ -162,36 +171,37 @@ def fast(game: Any, task: Task) -> Loop:
 
     def call(network: nn.Module, samples: Tensor) -> Any:
         with torch.autocast(task.device.type, torch.bfloat16, enabled=task.bf16):
-            return network(samples, None)
+            output = network(samples)
+        return output.float() if isinstance(output, Tensor) else map_output(output, Tensor.float)
 
-    def make(count: int) -> Tensor:
-        images: Tensor = call(generator, torch.randn(count, size, device=task.device)).float()
-        return images
+    def draw(count: int) -> tuple[Tensor, Tensor]:
+        z = game.latent(count, task.device)
+        return z, call(generator, z)
 
-    def judge(images: Tensor) -> Tensor:
-        score: Tensor = call(discriminator, images).score.float()
-        return score
+    def judge(real: Tensor, fake: Tensor) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
+        if mixes:
+            return call(discriminator, real), call(discriminator, fake)
+        both = call(discriminator, torch.cat([real, fake]))
+        return map_output(both, lambda part: part.chunk(2)[0]), map_output(both, lambda part: part.chunk(2)[1])
 
     def play(steps: int) -> None:
         for _ in range(steps):
             for _ in range(task.critic_steps):
                 real = next(batches)
                 with torch.no_grad():
-                    fake = make(len(real))
+                    z, fake = draw(len(real))
                 with cached():
-                    if mixes:
-                        scores = judge(real), judge(fake)
-                    else:
-                        both = judge(torch.cat([real, fake])).chunk(2)
-                        scores = both[0], both[1]
-                    loss = DISCRIMINATOR[task.loss](*scores)
+                    of_real, of_fake = judge(real, fake)
+                    loss = DISCRIMINATOR[task.loss](of_real.score, of_fake.score) + misread(game, z, of_fake)
                     if task.loss == "wasserstein":
-                        loss = loss + penalty(judge, real, fake)
+                        loss = loss + penalty(lambda points: call(discriminator, points).score, real, fake)
                 loss.backward(inputs=of_d)
                 optimizer_d.step()
                 optimizer_d.zero_grad()
             with cached():
-                loss = GENERATOR[task.loss](judge(make(len(real))))
+                z, fake = draw(len(real))
+                of_fake = call(discriminator, fake)
+                loss = GENERATOR[task.loss](of_fake.score) + misread(game, z, of_fake)
             loss.backward(inputs=of_g)
             optimizer_g.step()
             optimizer_g.zero_grad()
@@ -280,6 +290,7 @@ class ImagePool:
         self.kept: list[Tensor] = []
 
     def __call__(self, images: Tensor) -> Tensor:
+        """What a discriminator is shown in place of ``images``."""
         shown = []
         for image in images.split(1):
             if len(self.kept) < self.size:
