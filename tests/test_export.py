@@ -12,7 +12,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from test_load import WITHOUT_LATENT, trained  # noqa: F401  (a fixture)
-from test_runs import CONF, QUIET, SMALL, game_overrides, play, two_domains  # noqa: F401  (fixtures)
+from test_runs import CONF, QUIET, SMALL, TRANSLATORS, game_overrides, play, two_domains  # noqa: F401  (fixtures)
 
 import ganrun
 from ganrun.config.export import export
@@ -86,29 +86,9 @@ def test_techniques(trained, tmp_path, technique):  # noqa: F811
     )
 
 
-NICEGAN = [
-    *("model.generator.width=4", "model.generator.blocks=1", "model.discriminator.width=4"),
-    *("model.discriminator.local_halvings=0", "model.discriminator.global_halvings=1"),
-]
-
-
-@pytest.fixture
-def translators(trained, two_domains, tmp_path):  # noqa: F811
-    """``translators("ganilla")``: the folder of a small run."""
-
-    def train(model: str) -> Path:
-        if model != "nicegan":
-            return trained(model)
-        data = ["dataset=unpaired", f"dataset.path={two_domains}", "dataset.size=32", "trainer.batch_size=1"]
-        play(tmp_path / "nicegan", "model=nicegan", *data, *NICEGAN, *QUIET, "trainer.steps=1")
-        return tmp_path / "nicegan"
-
-    return train
-
-
-@pytest.mark.parametrize("model", ["cyclegan", "ganilla", "nicegan"])
-def test_translators_are_exported_both_ways(translators, tmp_path, model):
-    run = translators(model)
+@pytest.mark.parametrize("model", TRANSLATORS)
+def test_translators_are_exported_both_ways(trained, tmp_path, model):  # noqa: F811
+    run = trained(model)
     images = torch.rand(3, 3, 32, 32) * 2 - 1
     export(settings(run, tmp_path))
     whole, exported = ganrun.load(run), ganrun.load(tmp_path)

@@ -17,6 +17,7 @@ WITHOUT_LATENT = (*TRANSLATORS, "singan", "pix2pix", "gaugan", "gaugan_style", "
 
 
 LEARN = "optimizer.generator.lr=0.03"  # two steps shall change something
+EXACT = "trainer.precision=fp32"  # as exported graphs compute
 RUNS: dict[tuple[str, ...], Path] = {}
 
 
@@ -28,7 +29,7 @@ def trained(tmp_path_factory, game_overrides):  # noqa: F811
         if asked not in RUNS:
             RUNS[asked] = tmp_path_factory.mktemp("trained") / "run"
             model, *overrides = asked
-            play(RUNS[asked], *game_overrides(model), "trainer.steps=2", LEARN, *overrides)
+            play(RUNS[asked], *game_overrides(model), "trainer.steps=2", LEARN, EXACT, *overrides)
         return RUNS[asked]
 
     return train

@@ -14,10 +14,10 @@ from ganrun.games.base import Game
 
 
 def has_bf16_units(device: torch.device) -> bool:
-    """Whether ``device`` multiplies bf16 matrices in hardware (tensor cores, or AMX tiles on a CPU)."""
+    """Whether ``device`` multiplies bf16 in hardware: tensor cores, or on a CPU AMX tiles or AVX-512's dot products."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return bool(torch.cpu._is_amx_tile_supported())
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 def resolve_precision(precision: Literal["auto", "fp32", "bf16"], device: torch.device) -> str:
