@@ -1,6 +1,7 @@
 """Speed of training against loops written by hand and, where a checkout is named, against other frameworks.
 
     python scripts/benchmark.py [--only sngan wgan_gp] [--mimicry CHECKOUT] [--seconds 5] [--repeats 9] [--out FOLDER]
+    python scripts/benchmark.py --part precision  float32 against bf16, on this machine
     python scripts/benchmark.py --part growth     batch size, resolution, size of the data set, processes
     python scripts/benchmark.py --part around     what a whole run spends outside its steps, and how it starts up
 
@@ -83,7 +84,7 @@ WORKLOADS = {
 def main() -> None:
     """Run the part that the command line names; print a table and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=("loops", "growth", "around"), default="loops")
+    parser.add_argument("--part", choices=("loops", "precision", "growth", "around"), default="loops")
     parser.add_argument("--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
     parser.add_argument("--mimicry", type=Path, help="a checkout of kwotsin/mimicry")
     parser.add_argument("--seconds", type=float, default=5.0, help="of every turn")
@@ -96,7 +97,7 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     if options.memory_of:
         return peak_memory(*options.memory_of)
-    found = {"loops": loops, "growth": growth, "around": around}[options.part](options)
+    found = {"loops": loops, "precision": precision, "growth": growth, "around": around}[options.part](options)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / f"{options.part}.json"
     path.write_text(json.dumps({"machine": machine(), options.part: found}, indent=2) + "\n")
@@ -218,6 +219,29 @@ def loops(options: argparse.Namespace) -> dict[str, Any]:
                 f"{name:10} {label:10} {statistics.median(turns):9.2f} {ratio:9.2f}x   {memory[label] / 2**30:6.2f} GB"
             )
             print(line, flush=True)
+    return found
+
+
+def precision(options: argparse.Namespace) -> dict[str, Any]:
+    """Steps per second of ``ganrun`` in float32 and in bf16."""
+    found: dict[str, Any] = {}
+    for name in options.only:
+        workload = WORKLOADS[name]
+        dataset = as_dataset(noise(workload.size, workload.domains))
+        with tempfile.TemporaryDirectory() as folder:
+            made = {
+                kind: of_ganrun(
+                    config_of(*workload.overrides, f"trainer.precision={kind}"), dataset, Path(folder, kind)
+                )
+                for kind in ("fp32", "bf16")
+            }
+            rates = in_turns(made, options.seconds, options.repeats)
+        ratio = statistics.median(fast / slow for slow, fast in zip(rates["fp32"], rates["bf16"], strict=True))
+        found[name] = {kind: statistics.median(turns) for kind, turns in rates.items()} | {"ratio": ratio}
+        print(
+            f"{name:10} fp32 {found[name]['fp32']:8.2f}  bf16 {found[name]['bf16']:8.2f} steps/s  {ratio:5.2f}x",
+            flush=True,
+        )
     return found
 
 

@@ -354,4 +354,4 @@ class Told(dict[str, float]):
 
     def add_metric(self, name: str, value: Any, group: str | None = None) -> None:
         """Read a value back, as mimicry's own log does."""
-        self[name] = float(value)
+        self[name] = value.item() if isinstance(value, Tensor) else float(value)
