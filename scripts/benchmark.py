@@ -1,12 +1,13 @@
 """Speed of training against loops written by hand and, where a checkout is named, against other frameworks.
 
-    python scripts/benchmark.py [--only sngan wgan_gp] [--mimicry CHECKOUT] [--seconds 5] [--repeats 9] [--out FOLDER]
+    python scripts/benchmark.py [--only sngan wgan_gp] [--mimicry CHECKOUT] [--pytorch-gan CHECKOUT] [--out FOLDER]
     python scripts/benchmark.py --part precision  float32 against bf16, on this machine
-    python scripts/benchmark.py --part growth     batch size, resolution, size of the data set, processes
+    python scripts/benchmark.py --part growth     batch, resolution, size of the data set, streamed data, processes
     python scripts/benchmark.py --part around     what a whole run spends outside its steps, and how it starts up
 
-All loops of a comparison live in one process and are timed in turns, a few seconds each, so that whatever else the
-machine does hits all of them. The figures are medians over the turns; a ratio is the median of the turns' ratios.
+Every loop of a comparison has a process of its own, and the processes are timed in turns, a few seconds each, so that
+whatever else the machine does hits all of them. The figures are medians over the turns; a ratio is the median of the
+turns' ratios. A comparison takes about --limit seconds, longer where a few turns of single steps do.
 """
 
 from __future__ import annotations
@@ -15,22 +16,23 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from benchmark_loops import Loop, Task, fast, fast_cyclegan, mimicry, plain, plain_cyclegan
+from benchmark_loops import Loop, Task, captured, fast, plain
+from benchmark_peers import MIMICRY, PYTORCH_GAN, mimicry, pytorch_gan
+from benchmark_processes import Maker, Measured, in_turns, peak_flops, say
 from hydra import compose, initialize_config_dir
 
+import ganrun.data.storage
 from ganrun.config.launch import make_game, make_optimizers, make_player_settings
 from ganrun.config.paths import conf_folder, register_resolvers
 from ganrun.config.validate import plain as as_plain
@@ -54,31 +56,70 @@ class Workload:
         loss: of the loops written by hand.
         domains: of the data.
         size: side of the images.
-        mimicry: name of the same model there.
-        by_hand: the loops written by hand, by name.
     """
 
     overrides: tuple[str, ...]
     loss: str = "nonsaturating"
     domains: int = 1
     size: int = 32
-    mimicry: str | None = None
-    by_hand: tuple[tuple[str, Callable[[Any, Task], Loop]], ...] = (("plain", plain), ("fast", fast))
 
 
 FIVE_CRITIC_STEPS = ("loss.critic_steps=5", "optimizer=adam_wgan")
 WORKLOADS = {
     "dcgan": Workload(("model=dcgan",)),
-    "sngan": Workload(("model=sngan", "loss=hinge", *FIVE_CRITIC_STEPS), "hinge", mimicry="sngan"),
-    "wgan_gp": Workload(("model=wgan_gp_resnet", "loss=wgan_gp", *FIVE_CRITIC_STEPS), "wasserstein", mimicry="wgan_gp"),
+    "sngan": Workload(("model=sngan", "loss=hinge", *FIVE_CRITIC_STEPS), "hinge"),
+    "wgan_gp": Workload(("model=wgan_gp_resnet", "loss=wgan_gp", *FIVE_CRITIC_STEPS), "wasserstein"),
     "infogan": Workload(("model=infogan",)),
-    "cyclegan": Workload(
-        ("dataset=unpaired", "trainer.batch_size=1"),
-        domains=2,
-        size=128,
-        by_hand=(("plain", plain_cyclegan), ("fast", fast_cyclegan)),
-    ),
+    "cyclegan": Workload(("dataset=unpaired", "trainer.batch_size=1"), domains=2, size=128),
 }
+KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+BATCHES = (16, 32, 64, 128, 256, 512)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process plays.
+
+    Args:
+        workload: a key of :data:`WORKLOADS`.
+        loop: ``ganrun``, ``plain``, ``fast``, ``captured``, ``mimicry``, ``pytorch_gan``: with its own networks, or
+            ``pytorch_gan_same``: with ours.
+        checkout: of the peer.
+        overrides: more of what ``ganrun`` is given.
+        size: side of the images; ``None``: the workload's.
+        images: in every domain; more than are made of noise are a file of zeros.
+        streamed: whether ``ganrun`` streams them as if they did not fit.
+    """
+
+    workload: str
+    loop: str = "ganrun"
+    checkout: Path = Path()
+    overrides: tuple[str, ...] = ()
+    size: int | None = None
+    images: int = 2048
+    streamed: bool = False
+
+    def __call__(self, countable: bool) -> Loop:
+        """The loop; if ``countable``, one that is not captured."""
+        workload = WORKLOADS[self.workload]
+        config = config_of(*workload.overrides, *self.overrides)
+        images = make_images(self.size or workload.size, workload.domains, self.images)
+        dataset = as_dataset(images)
+        if self.streamed:
+            ganrun.data.storage._SHARE = 0.0
+        if self.loop == "ganrun":
+            if countable and "capture" in config["trainer"]:
+                config["trainer"]["capture"] = "never"
+            return of_ganrun(config, dataset, Path.cwd() / f"run{countable}")
+        task = task_of(workload, config, images)
+        if self.loop == "mimicry":
+            return mimicry(self.checkout, self.workload, task)
+        if self.loop == "pytorch_gan":
+            return pytorch_gan(self.checkout, self.workload, task)
+        game = make_game(config, dataset.facts, None)
+        if self.loop == "pytorch_gan_same":
+            return pytorch_gan(self.checkout, self.workload, task, game)
+        return {"plain": plain, "fast": fast, "captured": fast if countable else captured}[self.loop](game, task)
 
 
 def main() -> None:
@@ -87,22 +128,21 @@ def main() -> None:
     parser.add_argument("--part", choices=("loops", "precision", "growth", "around"), default="loops")
     parser.add_argument("--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
     parser.add_argument("--mimicry", type=Path, help="a checkout of kwotsin/mimicry")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of every turn")
+    parser.add_argument("--pytorch-gan", type=Path, help="a checkout of eriklindernoren/PyTorch-GAN")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of every turn, which is at least one step")
     parser.add_argument("--repeats", type=int, default=9, help="turns of every loop")
+    parser.add_argument("--limit", type=float, default=240.0, help="seconds for a comparison's turns; three are made")
     parser.add_argument("--threads", type=int, help="of torch; as it chooses without")
     parser.add_argument("--out", type=Path, default=Path("outputs/benchmark"), help="folder of the JSON files")
-    parser.add_argument("--memory-of", nargs=2, metavar=("WORKLOAD", "LOOP"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.threads:
+        os.environ["OMP_NUM_THREADS"] = str(options.threads)  # of the processes
         torch.set_num_threads(options.threads)
-    if options.memory_of:
-        return peak_memory(*options.memory_of)
     found = {"loops": loops, "precision": precision, "growth": growth, "around": around}[options.part](options)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / f"{options.part}.json"
     path.write_text(json.dumps({"machine": machine(), options.part: found}, indent=2) + "\n")
-    print(f"{path}", file=sys.stderr)
-    return None
+    say(f"{path}")
 
 
 def machine() -> dict[str, Any]:
@@ -134,10 +174,13 @@ def config_of(*overrides: str) -> dict[str, Any]:
     return config
 
 
-def noise(size: int, domains: int, count: int = 2048) -> tuple[torch.Tensor, ...]:
-    """Images of noise, ``[count, size, size, 3]`` per domain."""
-    generator = torch.Generator().manual_seed(0)
+def make_images(size: int, domains: int, count: int) -> tuple[torch.Tensor, ...]:
+    """Images, ``[count, size, size, 3]`` per domain: of noise in memory, or many in a file of the current folder."""
     shape = (count, size, size, 3)
+    if count > 2048:  # a file with holes, which takes no space on the disk
+        files = (np.memmap(f"{domain}.bin", np.uint8, "w+", shape=shape) for domain in range(domains))
+        return tuple(torch.from_numpy(file) for file in files)
+    generator = torch.Generator().manual_seed(0)
     return tuple(torch.randint(256, shape, generator=generator, dtype=torch.uint8) for _ in range(domains))
 
 
@@ -182,142 +225,95 @@ def task_of(workload: Workload, config: dict[str, Any], images: tuple[torch.Tens
     )
 
 
-def loops_of(name: str, folder: Path, checkout: Path | None) -> dict[str, Callable[[], Loop]]:
-    """Name -> what makes a loop."""
-    workload = WORKLOADS[name]
-    config = config_of(*workload.overrides)
-    images = noise(workload.size, workload.domains)
-    dataset, task = as_dataset(images), task_of(workload, config, images)
+def loops_of(name: str, options: argparse.Namespace) -> dict[str, Maker]:
+    """Label -> what makes a loop."""
+    labels = ["ganrun", "plain", "fast"] + ["captured"] * torch.cuda.is_available()
+    jobs = {label: Job(name, label) for label in labels}
+    if options.mimicry and name in MIMICRY:
+        jobs["mimicry"] = Job(name, "mimicry", options.mimicry.resolve())
+    if options.pytorch_gan and name in PYTORCH_GAN:
+        jobs["pytorch_gan"] = Job(name, "pytorch_gan", options.pytorch_gan.resolve())
+        if name != "cyclegan":  # whose networks there are as ours
+            jobs["pytorch_gan_same"] = replace(jobs["pytorch_gan"], loop="pytorch_gan_same")
+    return dict(jobs)
 
-    def fresh() -> Any:
-        return make_game(config, dataset.facts, None)
 
-    made: dict[str, Callable[[], Loop]] = {"ganrun": lambda: of_ganrun(config, dataset, folder)}
-    for label, write in workload.by_hand:
-        made[label] = lambda write=write: write(fresh(), task)  # type: ignore[misc]
-    if checkout is not None and workload.mimicry is not None:
-        model = workload.mimicry
-        made["mimicry"] = lambda: mimicry(checkout, model)(fresh(), task)
-    return made
+def turns(makers: dict[str, Maker], options: argparse.Namespace) -> dict[str, Measured]:
+    """Measure as the command line asks."""
+    return in_turns(makers, options.seconds, options.repeats, options.limit)
 
 
 def loops(options: argparse.Namespace) -> dict[str, Any]:
-    """Steps per second of every loop, ratios, and peak memory."""
-    found: dict[str, Any] = {}
-    print(f"{'':10} {'loop':10} {'steps/s':>9} {'ganrun is':>10}   peak memory", flush=True)
+    """Steps per second of every loop, ratios, operations per second and peak memory."""
+    device, found = resolve_device("auto"), {}
+    count = len(options.only)
+    say(f"{count} comparisons; turns of each for {options.limit / 60:.0f} minutes or less, or three turns if longer")
+    peaks = {
+        kind: peak_flops(dtype, device) for kind, dtype in KINDS.items() if kind != "bf16" or has_bf16_units(device)
+    }
+    peak = max(peaks.values())
+    print(", ".join(f"{kind} matrix products: {value / 1e9:,.0f} GFLOP/s" for kind, value in peaks.items()))
+    print(f"{'':10} {'loop':16} {'steps/s':>9} {'GFLOP/step':>11} {'of peak':>8} {'memory':>9} {'ganrun is':>10}")
     for name in options.only:
-        with tempfile.TemporaryDirectory() as folder:
-            made = {label: make() for label, make in loops_of(name, Path(folder), options.mimicry).items()}
-            rates = in_turns(made, options.seconds, options.repeats)
-        memory = {label: measured_memory(name, label, options) for label in made}
-        found[name] = {}
-        for label, turns in rates.items():
-            ratio = statistics.median(ours / theirs for ours, theirs in zip(rates["ganrun"], turns, strict=True))
-            found[name][label] = {"steps_per_second": statistics.median(turns), "turns": turns, "ratio": ratio}
-            found[name][label]["peak_bytes"] = memory[label]
-            line = (
-                f"{name:10} {label:10} {statistics.median(turns):9.2f} {ratio:9.2f}x   {memory[label] / 2**30:6.2f} GB"
-            )
-            print(line, flush=True)
-    return found
+        say(name)
+        measured = turns(loops_of(name, options), options)
+        found[name] = {label: described(loop, peak) for label, loop in measured.items()}
+        for label, loop in measured.items():
+            ratio = measured["ganrun"].ratio(loop) if "ganrun" in measured else float("nan")
+            found[name][label]["ratio"] = ratio
+            print(f"{name:10} {label:16} {row(loop, peak)} {ratio:9.2f}x", flush=True)
+    return {"peak_flops": peaks, **found}
+
+
+def row(loop: Measured, peak: float) -> str:
+    """A loop's speed, operations, share of what the machine can do, and memory."""
+    share = loop.flops * loop.rate / peak
+    return f"{loop.rate:9.2f} {loop.flops / 1e9:11,.1f} {share:8.1%} {loop.peak_bytes / 2**30:6.2f} GB"
+
+
+def described(loop: Measured, peak: float) -> dict[str, Any]:
+    """A loop's entry in the JSON file."""
+    return {
+        "steps_per_second": loop.rate,
+        "turns": loop.rates,
+        "flops_per_step": loop.flops,
+        "share_of_peak": loop.flops * loop.rate / peak,
+        "peak_bytes": loop.peak_bytes,
+    }
 
 
 def precision(options: argparse.Namespace) -> dict[str, Any]:
     """Steps per second of ``ganrun`` in float32 and in bf16."""
     found: dict[str, Any] = {}
     for name in options.only:
-        workload = WORKLOADS[name]
-        dataset = as_dataset(noise(workload.size, workload.domains))
-        with tempfile.TemporaryDirectory() as folder:
-            made = {
-                kind: of_ganrun(
-                    config_of(*workload.overrides, f"trainer.precision={kind}"), dataset, Path(folder, kind)
-                )
-                for kind in ("fp32", "bf16")
-            }
-            rates = in_turns(made, options.seconds, options.repeats)
-        ratio = statistics.median(fast / slow for slow, fast in zip(rates["fp32"], rates["bf16"], strict=True))
-        found[name] = {kind: statistics.median(turns) for kind, turns in rates.items()} | {"ratio": ratio}
-        print(
-            f"{name:10} fp32 {found[name]['fp32']:8.2f}  bf16 {found[name]['bf16']:8.2f} steps/s  {ratio:5.2f}x",
-            flush=True,
-        )
+        say(name)
+        measured = turns({kind: Job(name, overrides=(f"trainer.precision={kind}",)) for kind in KINDS}, options)
+        ratio = measured["bf16"].ratio(measured["fp32"])
+        found[name] = {kind: loop.rate for kind, loop in measured.items()} | {"ratio": ratio}
+        rates = "  ".join(f"{kind} {loop.rate:8.2f}" for kind, loop in measured.items())
+        print(f"{name:10} {rates} steps/s  {ratio:5.2f}x", flush=True)
     return found
 
 
-def in_turns(made: dict[str, Loop], seconds: float, repeats: int) -> dict[str, list[float]]:
-    """Steps per second in every turn of every loop."""
-    steps = {}
-    for label, play in made.items():
-        play(2)  # warm up: memory, threads, algorithms
-        steps[label] = max(1, round(seconds / duration(play, 2) * 2))
-    rates: dict[str, list[float]] = {label: [] for label in made}
-    for turn in range(repeats):
-        order = list(made.items())
-        for label, play in order[turn % len(order) :] + order[: turn % len(order)]:  # nobody is always the first
-            rates[label].append(steps[label] / duration(play, steps[label]))
-    return rates
-
-
-def duration(play: Loop, steps: int) -> float:
-    """Seconds that some steps take, to the last kernel."""
-    wait_for_device()
-    begin = time.perf_counter()
-    play(steps)
-    wait_for_device()
-    return time.perf_counter() - begin
-
-
-def wait_for_device() -> None:
-    """Let the GPU finish what it was given."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
-def measured_memory(name: str, label: str, options: argparse.Namespace) -> int:
-    """Peak memory in bytes of a process that plays one loop only: on a GPU the device's, otherwise resident."""
-    command = [sys.executable, __file__, "--memory-of", name, label]
-    command += ["--mimicry", str(options.mimicry)] if options.mimicry else []
-    told = subprocess.run(command, check=True, capture_output=True, text=True)
-    return int(told.stdout.split()[-1])
-
-
-def peak_memory(name: str, label: str) -> None:
-    """Play a few steps of one loop and print the peak memory."""
-    checkout = sys.argv[sys.argv.index("--mimicry") + 1] if "--mimicry" in sys.argv else None
-    with tempfile.TemporaryDirectory() as folder:
-        loops_of(name, Path(folder), None if checkout is None else Path(checkout))[label]()(4)
-    wait_for_device()
-    if torch.cuda.is_available():
-        print(torch.cuda.max_memory_allocated())
-    else:
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
-
-
 def growth(options: argparse.Namespace) -> dict[str, Any]:
-    """How the time of a step grows: with the batch, the resolution, the size of the data set, the processes."""
+    """How DCGAN's cost grows: with the batch, the resolution, the size of the data set, the processes."""
+    peak = max(peak_flops(dtype, resolve_device("auto")) for dtype in KINDS.values())
+    dcgan = Job("dcgan")
+    groups = {
+        "batch": {f"{size}": replace(dcgan, overrides=(f"trainer.batch_size={size}",)) for size in BATCHES},
+        "resolution": {f"{size}": replace(dcgan, size=size) for size in (32, 64, 128)},
+        "images": {f"{count:,}": replace(dcgan, images=count) for count in (1_000, 10_000, 100_000, 1_000_000)},
+        "data": {kind: replace(dcgan, images=100_000, streamed=kind == "streamed") for kind in ("held", "streamed")},
+    }
     found: dict[str, Any] = {}
-
-    def measure(kind: str, value: int, overrides: list[str], images: tuple[torch.Tensor, ...]) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            play = of_ganrun(config_of("model=dcgan", *overrides), as_dataset(images), Path(folder))
-            play(2)
-            rate = statistics.median(
-                steps / duration(play, steps)
-                for steps in [max(1, round(options.seconds / duration(play, 2) * 2))] * options.repeats
-            )
-        found.setdefault(kind, {})[value] = rate
-        print(f"{kind:10} {value:>9,} {rate:9.2f} steps/s", flush=True)
-
-    for batch in (16, 32, 64, 128, 256, 512):
-        measure("batch", batch, [f"trainer.batch_size={batch}"], noise(32, 1))
-    for size in (32, 64, 128):
-        measure("resolution", size, [], noise(size, 1))
-    for count in (1_000, 10_000, 100_000, 1_000_000):
-        with tempfile.NamedTemporaryFile() as file:  # a file with holes: what is never read takes no space
-            mapped = np.memmap(file.name, np.uint8, "w+", shape=(count, 32, 32, 3))
-            measure("images", count, [], (torch.from_numpy(mapped),))
-    found["processes"] = {count: processes(count) for count in (1, 2)}
+    for group, jobs in groups.items():
+        say(group)
+        measured = turns(dict(jobs), options)
+        found[group] = {label: described(loop, peak) for label, loop in measured.items()}
+        for label, loop in measured.items():
+            print(f"{group:10} {label:>9} {row(loop, peak)}", flush=True)
+    possible = torch.cuda.device_count() if torch.cuda.is_available() else 2
+    found["processes"] = {count: processes(count) for count in (1, 2) if count <= possible}
     return found
 
 

@@ -1,17 +1,14 @@
-"""Training loops to compare ``ganrun`` with: as people write them, as fast as they can be written, and peers' own.
+"""Training loops written by hand, to compare ``ganrun`` with: as people write them, and as fast as they can be written.
 
 A loop is a function of a number of steps, which it plays; a step is ``critic_steps`` discriminator updates and one
-generator update. All train networks that ``ganrun`` made, but for the peers', which train theirs.
+generator update. All train networks that ``ganrun`` made.
 """
 
 from __future__ import annotations
 
-import importlib
-import sys
-import types
+import ctypes
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,10 +18,12 @@ from torch.nn.utils.parametrize import cached
 from torch.utils.data import DataLoader, Dataset
 
 from ganrun.core.types import DiscriminatorOutput
-from ganrun.games.base import Game
+from ganrun.games.image_pool import ImagePool
 from ganrun.losses.base import map_output
 
 Loop = Callable[[int], None]
+Step = Callable[[Tensor], None]
+"""One step on the images at ``[domain, discriminator update, image]``."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +94,18 @@ def loaded(images: Tensor, task: Task) -> Iterator[Tensor]:
             yield batch.to(task.device, non_blocking=pinned)
 
 
-def gathered(images: Tensor, task: Task) -> Iterator[Tensor]:
-    """Batches from images that are on the device as bytes."""
-    held = images.to(task.device)
+def shuffled(task: Task) -> Iterator[Tensor]:
+    """Indices of the images of every step, ``[domain, discriminator update, image]``, on the device."""
+    total, taken = len(task.images[0]), task.critic_steps * task.batch_size
     while True:
-        order = torch.randperm(len(held), device=task.device)
-        for indices in order.split(task.batch_size):
-            if len(indices) == task.batch_size:
-                yield held[indices].float().div_(127.5).sub_(1).permute(0, 3, 1, 2)
+        orders = torch.stack([torch.randperm(total, device=task.device) for _ in task.images])
+        for first in range(0, total - taken + 1, taken):
+            yield orders[:, first : first + taken].unflatten(1, (task.critic_steps, task.batch_size))
+
+
+def gathered(images: Tensor, indices: Tensor) -> Tensor:
+    """Some of the images, which are on the device as bytes."""
+    return images.index_select(0, indices).float().div_(127.5).sub_(1).permute(0, 3, 1, 2)
 
 
 def penalty(judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
@@ -123,6 +126,61 @@ def misread(game: Any, z: Tensor, fake: DiscriminatorOutput) -> Tensor | float:
 
 def plain(game: Any, task: Task) -> Loop:
     """As people write it: float32, two passes, a DataLoader, losses read after every step."""
+    return _plain_cyclegan(game, task) if len(task.images) == 2 else _plain(game, task)
+
+
+def fast(game: Any, task: Task) -> Loop:
+    """As fast as it can be written by hand: bf16, channels_last, fused Adam, bytes on the device, nothing read back."""
+    step, chosen = fast_step(game, task), shuffled(task)
+
+    def play(steps: int) -> None:
+        for _ in range(steps):
+            step(next(chosen))
+
+    return play
+
+
+def captured(game: Any, task: Task) -> Loop:
+    """:func:`fast` as one CUDA graph: a step costs the copy of its images' indices and one launch."""
+    step, chosen = fast_step(game, task), shuffled(task)
+    static = next(chosen).clone()
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):  # algorithms are chosen and optimizers' states made before anything is captured
+            step(static)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=stream):
+        step(static)
+
+    def play(steps: int) -> None:
+        for _ in range(steps):
+            static.copy_(next(chosen))
+            graph.replay()
+
+    return play
+
+
+def fast_step(game: Any, task: Task) -> Step:
+    """A step with every fast setting and no framework around it; nothing in it waits for the device."""
+    if task.device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    else:
+        keep_freed_memory()
+    return _cyclegan_step(game, task) if len(task.images) == 2 else _two_player_step(game, task)
+
+
+def keep_freed_memory() -> None:
+    """Have glibc reuse large blocks, where it would return each to the system and have it cleared anew."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
+        mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+
+
+def _plain(game: Any, task: Task) -> Loop:
     generator, discriminator = game.generator.to(task.device).train(), game.discriminator.to(task.device).train()
     optimizer_g = torch.optim.Adam(generator.parameters(), task.lr, task.betas)
     optimizer_d = torch.optim.Adam(discriminator.parameters(), task.lr, task.betas)
@@ -156,17 +214,15 @@ def plain(game: Any, task: Task) -> Loop:
     return play
 
 
-def fast(game: Any, task: Task) -> Loop:
-    """As fast as it can be written by hand: bf16, channels_last, fused Adam, bytes on the device, nothing read back."""
+def _two_player_step(game: Any, task: Task) -> Step:
     generator, discriminator = (
         network.to(task.device, memory_format=torch.channels_last).train()
         for network in (game.generator, game.discriminator)
     )
-    optimizer_g = torch.optim.Adam(generator.parameters(), task.lr, task.betas, fused=True)
-    optimizer_d = torch.optim.Adam(discriminator.parameters(), task.lr, task.betas, fused=True)
+    optimizer_g, optimizer_d = fused(generator.parameters(), task), fused(discriminator.parameters(), task)
     of_g, of_d = list(generator.parameters()), list(discriminator.parameters())
     average = [parameter.detach().clone() for parameter in of_g]
-    batches = gathered(task.images[0], task)
+    held = task.images[0].to(task.device)
     mixes = any(isinstance(module, nn.BatchNorm2d) for module in discriminator.modules())
 
     def call(network: nn.Module, samples: Tensor) -> Any:
@@ -174,8 +230,8 @@ def fast(game: Any, task: Task) -> Loop:
             output = network(samples)
         return output.float() if isinstance(output, Tensor) else map_output(output, Tensor.float)
 
-    def draw(count: int) -> tuple[Tensor, Tensor]:
-        z = game.latent(count, task.device)
+    def draw() -> tuple[Tensor, Tensor]:
+        z = game.latent(task.batch_size, task.device)
         return z, call(generator, z)
 
     def judge(real: Tensor, fake: Tensor) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
@@ -184,174 +240,136 @@ def fast(game: Any, task: Task) -> Loop:
         both = call(discriminator, torch.cat([real, fake]))
         return map_output(both, lambda part: part.chunk(2)[0]), map_output(both, lambda part: part.chunk(2)[1])
 
-    def play(steps: int) -> None:
-        for _ in range(steps):
-            for _ in range(task.critic_steps):
-                real = next(batches)
-                with torch.no_grad():
-                    z, fake = draw(len(real))
-                with cached():
-                    of_real, of_fake = judge(real, fake)
-                    loss = DISCRIMINATOR[task.loss](of_real.score, of_fake.score) + misread(game, z, of_fake)
-                    if task.loss == "wasserstein":
-                        loss = loss + penalty(lambda points: call(discriminator, points).score, real, fake)
-                loss.backward(inputs=of_d)
-                optimizer_d.step()
-                optimizer_d.zero_grad()
-            with cached():
-                z, fake = draw(len(real))
-                of_fake = call(discriminator, fake)
-                loss = GENERATOR[task.loss](of_fake.score) + misread(game, z, of_fake)
-            loss.backward(inputs=of_g)
-            optimizer_g.step()
-            optimizer_g.zero_grad()
+    def step(chosen: Tensor) -> None:
+        for indices in chosen[0]:
+            real = gathered(held, indices)
             with torch.no_grad():
-                torch._foreach_lerp_(average, of_g, 0.005)
+                z, fake = draw()
+            with cached():
+                of_real, of_fake = judge(real, fake)
+                loss = DISCRIMINATOR[task.loss](of_real.score, of_fake.score) + misread(game, z, of_fake)
+                if task.loss == "wasserstein":
+                    loss = loss + penalty(lambda points: call(discriminator, points).score, real, fake)
+            loss.backward(inputs=of_d)
+            optimizer_d.step()
+            optimizer_d.zero_grad()
+        with cached():
+            z, fake = draw()
+            of_fake = call(discriminator, fake)
+            loss = GENERATOR[task.loss](of_fake.score) + misread(game, z, of_fake)
+        loss.backward(inputs=of_g)
+        optimizer_g.step()
+        optimizer_g.zero_grad()
+        with torch.no_grad():
+            torch._foreach_lerp_(average, of_g, 0.005)
 
-    return play
+    return step
 
 
-def plain_cyclegan(game: Any, task: Task) -> Loop:
-    """CycleGAN as people write it."""
-    return _cyclegan(game, task, fast=False)
+def fused(parameters: Any, task: Task) -> torch.optim.Optimizer:
+    """Adam as one kernel, whose count of steps is on the device."""
+    cuda = task.device.type == "cuda"
+    return torch.optim.Adam(parameters, task.lr, task.betas, fused=True, capturable=cuda)
 
 
-def fast_cyclegan(game: Any, task: Task) -> Loop:
-    """CycleGAN with every fast setting."""
-    return _cyclegan(game, task, fast=True)
+def wants(score: Tensor, target: float) -> Tensor:
+    """Least squares."""
+    return mse_loss(score, torch.full_like(score, target))
 
 
-def _cyclegan(game: Any, task: Task, fast: bool) -> Loop:
-    there, back = game.a_to_b.to(task.device).train(), game.b_to_a.to(task.device).train()
-    judge_a, judge_b = game.discriminator_a.to(task.device).train(), game.discriminator_b.to(task.device).train()
-    if fast:
-        for network in (there, back, judge_a, judge_b):
-            network.to(memory_format=torch.channels_last)
-    of_g = [*there.parameters(), *back.parameters()]
-    of_d = [*judge_a.parameters(), *judge_b.parameters()]
-    optimizer_g = torch.optim.Adam(of_g, task.lr, task.betas, fused=fast)
-    optimizer_d = torch.optim.Adam(of_d, task.lr, task.betas, fused=fast)
-    source = gathered if fast else loaded
-    batches_a, batches_b = (source(images, task) for images in task.images)
-    pools = ImagePool(50), ImagePool(50)
+def translation_loss(
+    call: Callable[[nn.Module, Tensor], Tensor], game: Any, a: Tensor, b: Tensor
+) -> tuple[Tensor, ...]:
+    """Loss of CycleGAN's translators, and what they made of ``b`` and ``a``."""
+    fake_b, fake_a = call(game.a_to_b, a), call(game.b_to_a, b)
+    loss = (
+        wants(call(game.discriminator_b, fake_b), 1.0)
+        + wants(call(game.discriminator_a, fake_a), 1.0)
+        + 10 * (l1_loss(call(game.b_to_a, fake_b), a) + l1_loss(call(game.a_to_b, fake_a), b))
+        + 5 * (l1_loss(call(game.a_to_b, b), b) + l1_loss(call(game.b_to_a, a), a))
+    )
+    return loss, fake_a.detach(), fake_b.detach()
+
+
+def players_of(game: Any) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Parameters of CycleGAN's translators, and of its discriminators."""
+    translators, judges = (game.a_to_b, game.b_to_a), (game.discriminator_a, game.discriminator_b)
+    of_g, of_d = ([p for network in networks for p in network.parameters()] for networks in (translators, judges))
+    return of_g, of_d
+
+
+def pools_of(task: Task) -> tuple[ImagePool, ImagePool]:
+    """A history of fakes for each domain."""
+    height, width, channels = task.images[0].shape[1:]
+    pool_a, pool_b = (ImagePool(50, (channels, height, width)).to(task.device) for _ in "ab")
+    return pool_a, pool_b
+
+
+def _plain_cyclegan(game: Any, task: Task) -> Loop:
+    game.to(task.device).train()
+    of_g, of_d = players_of(game)
+    optimizer_g = torch.optim.Adam(of_g, task.lr, task.betas)
+    optimizer_d = torch.optim.Adam(of_d, task.lr, task.betas)
+    batches_a, batches_b = (loaded(images, task) for images in task.images)
+    pool_a, pool_b = pools_of(task)
     history = []
 
     def call(network: nn.Module, images: Tensor) -> Tensor:
-        with torch.autocast(task.device.type, torch.bfloat16, enabled=fast and task.bf16):
-            output = network(images)
-        return (output.score if isinstance(output, DiscriminatorOutput) else output).float()
-
-    def wants(score: Tensor, target: float) -> Tensor:
-        return mse_loss(score, torch.full_like(score, target))
+        output = network(images)
+        return output.score if isinstance(output, DiscriminatorOutput) else output
 
     def play(steps: int) -> None:
         for _ in range(steps):
             a, b = next(batches_a), next(batches_b)
-            fake_b, fake_a = call(there, a), call(back, b)
-            loss_g = (
-                wants(call(judge_b, fake_b), 1.0)
-                + wants(call(judge_a, fake_a), 1.0)
-                + 10 * (l1_loss(call(back, fake_b), a) + l1_loss(call(there, fake_a), b))
-                + 5 * (l1_loss(call(there, b), b) + l1_loss(call(back, a), a))
-            )
-            if fast:
-                loss_g.backward(inputs=of_g)
-            else:
-                optimizer_g.zero_grad()
-                for parameter in of_d:
-                    parameter.requires_grad_(False)
-                loss_g.backward()
-                for parameter in of_d:
-                    parameter.requires_grad_(True)
-            optimizer_g.step()
             optimizer_g.zero_grad()
-            loss_d = torch.zeros((), device=task.device)
-            for judge, real, fake, pool in ((judge_a, a, fake_a, pools[0]), (judge_b, b, fake_b, pools[1])):
-                old = pool(fake.detach())
-                if fast:
-                    of_real, of_fake = call(judge, torch.cat([real, old])).chunk(2)
-                else:
-                    of_real, of_fake = call(judge, real), call(judge, old)
-                loss_d = loss_d + 0.5 * (wants(of_real, 1.0) + wants(of_fake, 0.0))
-            loss_d.backward(inputs=of_d)
-            optimizer_d.step()
+            for parameter in of_d:
+                parameter.requires_grad_(False)
+            loss_g, fake_a, fake_b = translation_loss(call, game, a, b)
+            loss_g.backward()
+            optimizer_g.step()
+            for parameter in of_d:
+                parameter.requires_grad_(True)
             optimizer_d.zero_grad()
-            if not fast:
-                history.append((loss_d.item(), loss_g.item()))
+            loss_d = torch.zeros((), device=task.device)
+            for judge, real, fake in (
+                (game.discriminator_a, a, pool_a(fake_a)),
+                (game.discriminator_b, b, pool_b(fake_b)),
+            ):
+                loss_d = loss_d + 0.5 * (wants(call(judge, real), 1.0) + wants(call(judge, fake), 0.0))
+            loss_d.backward()
+            optimizer_d.step()
+            history.append((loss_d.item(), loss_g.item()))
 
     return play
 
 
-class ImagePool:
-    """The last fakes, as a list: with probability one half an old one takes a new one's place."""
+def _cyclegan_step(game: Any, task: Task) -> Step:
+    game.to(task.device, memory_format=torch.channels_last).train()
+    of_g, of_d = players_of(game)
+    optimizer_g, optimizer_d = fused(of_g, task), fused(of_d, task)
+    held_a, held_b = (images.to(task.device) for images in task.images)
+    pool_a, pool_b = pools_of(task)
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.kept: list[Tensor] = []
+    def call(network: nn.Module, images: Tensor) -> Tensor:
+        with torch.autocast(task.device.type, torch.bfloat16, enabled=task.bf16):
+            output = network(images)
+        return (output.score if isinstance(output, DiscriminatorOutput) else output).float()
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """What a discriminator is shown in place of ``images``."""
-        shown = []
-        for image in images.split(1):
-            if len(self.kept) < self.size:
-                self.kept.append(image)
-                shown.append(image)
-            elif float(torch.rand(())) < 0.5:
-                index = int(torch.randint(self.size, ()))
-                shown.append(self.kept[index])
-                self.kept[index] = image
-            else:
-                shown.append(image)
-        return torch.cat(shown)
+    def step(chosen: Tensor) -> None:
+        a, b = gathered(held_a, chosen[0, 0]), gathered(held_b, chosen[1, 0])
+        loss, fake_a, fake_b = translation_loss(call, game, a, b)
+        loss.backward(inputs=of_g)
+        optimizer_g.step()
+        optimizer_g.zero_grad()
+        loss = torch.zeros((), device=task.device)
+        for judge, real, fake in (
+            (game.discriminator_a, a, pool_a(fake_a)),
+            (game.discriminator_b, b, pool_b(fake_b)),
+        ):
+            of_real, of_fake = call(judge, torch.cat([real, fake])).chunk(2)
+            loss = loss + 0.5 * (wants(of_real, 1.0) + wants(of_fake, 0.0))
+        loss.backward(inputs=of_d)
+        optimizer_d.step()
+        optimizer_d.zero_grad()
 
-
-def mimicry(checkout: Path, model: str) -> Callable[[Game, Task], Loop]:
-    """Mimicry's own training step and networks, in its own order of updates.
-
-    Args:
-        checkout: of its repository.
-        model: ``sngan`` or ``wgan_gp``.
-    """
-    folder = checkout / "torch_mimicry"
-    if not folder.is_dir():
-        raise SystemExit(f"{checkout} is no checkout of mimicry: it has no folder torch_mimicry")
-
-    def make(game: Game, task: Task) -> Loop:
-        package = types.ModuleType("torch_mimicry")  # its own __init__ imports TensorFlow for the metrics
-        package.__path__ = [str(folder)]
-        nets = types.ModuleType("torch_mimicry.nets")
-        nets.__path__ = [str(folder / "nets")]
-        sys.modules |= {"torch_mimicry": package, "torch_mimicry.nets": nets}
-        names = {"sngan": ("sngan.sngan_32", "SNGAN"), "wgan_gp": ("wgan_gp.wgan_gp_32", "WGANGP")}
-        module_name, prefix = names[model]
-        module = importlib.import_module(f"torch_mimicry.nets.{module_name}")
-        generator = getattr(module, f"{prefix}Generator32")().to(task.device)
-        discriminator = getattr(module, f"{prefix}Discriminator32")().to(task.device)
-        optimizer_g = torch.optim.Adam(generator.parameters(), task.lr, task.betas)
-        optimizer_d = torch.optim.Adam(discriminator.parameters(), task.lr, task.betas)
-        batches = loaded(task.images[0], task)
-
-        def play(steps: int) -> None:
-            for _ in range(steps):
-                told = Told()
-                for index in range(task.critic_steps):
-                    real = (next(batches), None)
-                    if index == 0:
-                        generator.train_step(
-                            real_batch=real, netD=discriminator, optG=optimizer_g, log_data=told, device=task.device
-                        )
-                    discriminator.train_step(
-                        real_batch=real, netG=generator, optD=optimizer_d, log_data=told, device=task.device
-                    )
-
-        return play
-
-    return make
-
-
-class Told(dict[str, float]):
-    """Stands for the dictionary of losses that mimicry's steps fill in."""
-
-    def add_metric(self, name: str, value: Any, group: str | None = None) -> None:
-        """Read a value back, as mimicry's own log does."""
-        self[name] = value.item() if isinstance(value, Tensor) else float(value)
+    return step
