@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -138,10 +139,10 @@ def main() -> None:
     if options.threads:
         os.environ["OMP_NUM_THREADS"] = str(options.threads)  # of the processes
         torch.set_num_threads(options.threads)
-    found = {"loops": loops, "precision": precision, "growth": growth, "around": around}[options.part](options)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / f"{options.part}.json"
-    path.write_text(json.dumps({"machine": machine(), options.part: found}, indent=2) + "\n")
+    for found in {"loops": loops, "precision": precision, "growth": growth, "around": around}[options.part](options):
+        path.write_text(json.dumps({"machine": machine(), options.part: found}, indent=2) + "\n")  # what there is yet
     say(f"{path}")
 
 
@@ -243,9 +244,9 @@ def turns(makers: dict[str, Maker], options: argparse.Namespace) -> dict[str, Me
     return in_turns(makers, options.seconds, options.repeats, options.limit)
 
 
-def loops(options: argparse.Namespace) -> dict[str, Any]:
+def loops(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Steps per second of every loop, ratios, operations per second and peak memory."""
-    device, found = resolve_device("auto"), {}
+    device = resolve_device("auto")
     count = len(options.only)
     say(f"{count} comparisons; turns of each for {options.limit / 60:.0f} minutes or less, or three turns if longer")
     peaks = {
@@ -254,6 +255,7 @@ def loops(options: argparse.Namespace) -> dict[str, Any]:
     peak = max(peaks.values())
     print(", ".join(f"{kind} matrix products: {value / 1e9:,.0f} GFLOP/s" for kind, value in peaks.items()))
     print(f"{'':10} {'loop':16} {'steps/s':>9} {'GFLOP/step':>11} {'of peak':>8} {'memory':>9} {'ganrun is':>10}")
+    found: dict[str, Any] = {"peak_flops": peaks}
     for name in options.only:
         say(name)
         measured = turns(loops_of(name, options), options)
@@ -262,7 +264,7 @@ def loops(options: argparse.Namespace) -> dict[str, Any]:
             ratio = measured["ganrun"].ratio(loop) if "ganrun" in measured else float("nan")
             found[name][label]["ratio"] = ratio
             print(f"{name:10} {label:16} {row(loop, peak)} {ratio:9.2f}x", flush=True)
-    return {"peak_flops": peaks, **found}
+        yield found
 
 
 def row(loop: Measured, peak: float) -> str:
@@ -282,7 +284,7 @@ def described(loop: Measured, peak: float) -> dict[str, Any]:
     }
 
 
-def precision(options: argparse.Namespace) -> dict[str, Any]:
+def precision(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Steps per second of ``ganrun`` in float32 and in bf16."""
     found: dict[str, Any] = {}
     for name in options.only:
@@ -292,10 +294,10 @@ def precision(options: argparse.Namespace) -> dict[str, Any]:
         found[name] = {kind: loop.rate for kind, loop in measured.items()} | {"ratio": ratio}
         rates = "  ".join(f"{kind} {loop.rate:8.2f}" for kind, loop in measured.items())
         print(f"{name:10} {rates} steps/s  {ratio:5.2f}x", flush=True)
-    return found
+        yield found
 
 
-def growth(options: argparse.Namespace) -> dict[str, Any]:
+def growth(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """How DCGAN's cost grows: with the batch, the resolution, the size of the data set, the processes."""
     peak = max(peak_flops(dtype, resolve_device("auto")) for dtype in KINDS.values())
     dcgan = Job("dcgan")
@@ -312,9 +314,10 @@ def growth(options: argparse.Namespace) -> dict[str, Any]:
         found[group] = {label: described(loop, peak) for label, loop in measured.items()}
         for label, loop in measured.items():
             print(f"{group:10} {label:>9} {row(loop, peak)}", flush=True)
+        yield found
     possible = torch.cuda.device_count() if torch.cuda.is_available() else 2
     found["processes"] = {count: processes(count) for count in (1, 2) if count <= possible}
-    return found
+    yield found
 
 
 def processes(count: int) -> float:
@@ -335,7 +338,7 @@ def run_folder(*overrides: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (Path(folder) / "run" / "metrics.jsonl").read_text().splitlines()]
 
 
-def around(options: argparse.Namespace) -> dict[str, Any]:
+def around(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Shares of a default run's time by phase, and seconds from the command to the screen."""
     lines = run_folder("model=dcgan", "dataset=digits", "dataset.size=32", "trainer.steps=1000")
     shares: dict[str, float] = {}
@@ -349,7 +352,7 @@ def around(options: argparse.Namespace) -> dict[str, Any]:
         print(f"{tag:30} {share:7.2%}", flush=True)
     for command, seconds in found["startup"].items():
         print(f"{command:30} {seconds:7.2f} s", flush=True)
-    return found
+    yield found
 
 
 BARE = """
