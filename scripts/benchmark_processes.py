@@ -18,7 +18,6 @@ from pathlib import Path
 
 import torch
 from benchmark_loops import Loop
-from torch.utils.flop_counter import FlopCounterMode
 
 Maker = Callable[[bool], Loop]
 """Makes a loop; given true, one that is neither captured nor compiled, whose operations can be counted."""
@@ -74,8 +73,9 @@ class Player:
         """Warm up, and find how many steps fit; at least one."""
         self.play(1)
         duration = self.play(1)
-        if duration < seconds / 10:
-            duration = self.play(5) / 5
+        for steps in (10, 10):  # a CUDA graph is captured in one of the first
+            if steps * duration < seconds:
+                duration = self.play(steps) / steps
         return max(1, round(seconds / duration))
 
     def close(self) -> None:
@@ -196,6 +196,8 @@ def peak_memory() -> int:
 
 def flops(make: Callable[[], Loop]) -> int:
     """Operations of one step of a loop, or 0 with the reason on the screen."""
+    from torch.utils.flop_counter import FlopCounterMode  # takes memory, which has been measured by now
+
     try:
         play = make()
         with FlopCounterMode(display=False) as counter:
