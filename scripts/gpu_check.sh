@@ -31,10 +31,17 @@ note() { echo "$*" | tee -a "$out/summary.txt"; }
 
 # part NAME SECONDS LOG COMMAND...: run it within a time limit, note how it ended
 part() {
-  local name=$1 limit=$2 log=$out/$3 begin=$SECONDS code=0
+  local name=$1 limit=$2 log=$out/$3 begin=$SECONDS code=0 group
   shift 3
   echo "== $name (at most $limit s)"
-  timeout --signal=TERM --kill-after=15 "$limit" "$@" >>"$log" 2>&1 </dev/null || code=$?
+  timeout "$limit" "$@" >>"$log" 2>&1 </dev/null & # in a process group of its own
+  group=$!
+  wait $group || code=$?
+  for _ in {1..15}; do # what it started may still have something to save
+    kill -0 -- -$group 2>/dev/null || break
+    sleep 1
+  done
+  kill -KILL -- -$group 2>/dev/null
   local verdict="FAILED with code $code"
   case $code in 0) verdict=passed ;; 124 | 137) verdict="OUT OF TIME" ;; esac
   [ $code -eq 0 ] || failed=1
@@ -81,15 +88,16 @@ benchmark() {
 }
 
 training() {
-  local data=(dataset=shapes) archive=${GANRUN_DATA:-/nowhere}/cifar10/cifar10-jpeg.zip steps=1500
+  local data=(dataset=shapes) archive=${GANRUN_DATA:-/nowhere}/cifar10/cifar10-jpeg.zip steps=1500 code=0
   [ -e "$archive" ] && data=(dataset=image_folder "dataset.path=$archive" dataset.subfolder=train)
   [ -d "${GANRUN_DATA:-/nowhere}/cifar-10-batches-py" ] && data=(dataset=cifar10 dataset.download=false)
   local model=(model=sngan loss=hinge loss.critic_steps=5 optimizer=adam_wgan)
-  [ "$device" = cpu ] && steps=20 && model=(model=dcgan)
-  "$python" -m ganrun "${data[@]}" "${model[@]}" "trainer.device=$device" "trainer.steps=$steps" evaluation=none \
-    "run=$work/run" &&
-    "$python" -m ganrun sample "run=$work/run" "output=$out/samples.png" &&
-    tail -n 1 "$work/run/metrics.jsonl"
+  [ "$device" = cpu ] && steps=20 && model=(model=dcgan dataset.size=16 trainer.batch_size=16)
+  # Asked to stop, it saves what it has learned by then.
+  timeout --foreground 50 "$python" -m ganrun "${data[@]}" "${model[@]}" "trainer.device=$device" \
+    "trainer.steps=$steps" evaluation=none "run=$work/run" || code=$?
+  [ $code -eq 0 ] || [ $code -eq 124 ] || return $code
+  "$python" -m ganrun sample "run=$work/run" "output=$out/samples.png" && tail -n 1 "$work/run/metrics.jsonl"
 }
 
 export -f install environment tests benchmark training
@@ -108,10 +116,10 @@ fi
 
 part install 80 install.txt bash -c install
 [ -x "$work/env/bin/python" ] && python=$work/env/bin/python && export python
-part environment 10 environment.txt bash -c environment
-part benchmark 170 benchmark.txt bash -c benchmark
-part tests 130 tests.txt bash -c tests
-part training 60 training.txt bash -c training
+part environment 30 environment.txt bash -c environment
+part benchmark 165 benchmark.txt bash -c benchmark
+part tests 115 tests.txt bash -c tests
+part training 75 training.txt bash -c training
 [ "$device" = cpu ] && note "no GPU was used: the tests that need one were skipped, and the figures are the CPU's"
 grep -hE '^[a-z_]+ .*x$|products' "$out/benchmark.txt" >>"$out/summary.txt" 2>/dev/null
 echo

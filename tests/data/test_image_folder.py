@@ -266,6 +266,7 @@ def test_streaming_equals_holding(tmp_path, monkeypatch):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("share", [0.4, 0.0])
 def test_cuda_equals_cpu(tmp_path, monkeypatch, share):
     for i in range(12):
