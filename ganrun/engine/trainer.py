@@ -133,11 +133,13 @@ class Trainer:
         """One pass through the game's ``play``: every player has its turn."""
         reseed(self.seed, distributed.rank(), self.step)
         game.begin_step(Moment(self.step, self.progress))
+        for player in self.players.values():
+            player.begin_step(self.progress, self.stream.images_seen, self.settings.batch_size)
         plays = [game.play(self.stream) for _ in range(self.settings.accumulate)]
         started = self._computing_since()
         while movers := self.move(game, plays):
             for name in movers:
-                norm = self.players[name].update(self.progress, self.stream.images_seen, self.settings.batch_size)
+                norm = self.players[name].update()
                 game.statistics.report(f"gradient_norm/{name}", norm)
             ended = self._computing_since()
             self._account("+".join(movers), ended - started)
