@@ -21,6 +21,8 @@ class TrainerSettings:
         devices: number of processes.
         precision: of the networks; losses, penalties and statistics are float32. ``auto``: bf16 where the hardware
             has units for it.
+        capture: ``auto``: on CUDA, whole steps are recorded as CUDA graphs and played again, where the game allows it;
+            ``never``: every step is played kernel by kernel.
         threads: CPU threads per process; ``None`` leaves torch's choice.
         log_every_steps: length of a tick, after which statistics are written.
         picture_every_steps: between two sets of pictures; 0: only at the end.
@@ -38,6 +40,7 @@ class TrainerSettings:
     device: Literal["auto", "cpu", "cuda"]
     devices: PositiveInt
     precision: Literal["auto", "fp32", "bf16"]
+    capture: Literal["auto", "never"]
     threads: PositiveInt | None
     log_every_steps: PositiveInt
     picture_every_steps: NonNegativeInt
