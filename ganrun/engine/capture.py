@@ -174,7 +174,8 @@ class Recorder:
     def _course_of(self, moment: Moment) -> Course:
         """The course that fits, or a new one; moved to the end, so that the others grow old."""
         course = next((course for course in self._courses if course.fits(moment)), Course())
-        self._courses = [other for other in self._courses if other is not course][1 - MOST_COURSES :] + [course]
+        others = [other for other in self._courses if other is not course]
+        self._courses = [*others[1 - MOST_COURSES :], course]
         return course
 
     def _warm_up(self, course: Course, moment: Moment) -> None:
@@ -288,8 +289,8 @@ class TracedMoment(Moment):
         object.__setattr__(self, "_trace", trace)
 
     _trace: Trace
-    step = property(lambda self: self._trace.read("step"))  # type: ignore[assignment]
-    progress = property(lambda self: self._trace.read("progress"))  # type: ignore[assignment]
+    step = property(lambda self: self._trace.read("step"))
+    progress = property(lambda self: self._trace.read("progress"))
 
     def value(self, schedule: Schedule) -> Tensor:
         """See :meth:`Trace.value`."""

@@ -33,9 +33,10 @@ class Tape(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         assert func.overloadpacket.__name__ not in ("_local_scalar_dense", "nonzero"), f"{func} waits for the device"
         for tensor in tree_leaves((args, kwargs)):
-            if isinstance(tensor, Tensor) and (key := tensor.untyped_storage().data_ptr()) not in self.made:
-                if key not in self.before:
-                    self.before[key] = tensor.untyped_storage(), tensor.untyped_storage().clone()
+            if isinstance(tensor, Tensor):
+                storage = tensor.untyped_storage()
+                if storage.data_ptr() not in self.made and storage.data_ptr() not in self.before:
+                    self.before[storage.data_ptr()] = storage, storage.clone()
         result = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
             if isinstance(tensor, Tensor) and not _is_alias(func, args):
