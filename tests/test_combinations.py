@@ -191,7 +191,7 @@ def test_a_step_on_cuda_does_not_wait_for_the_device(choice):
     model = combinations.model_for(choice.removeprefix("loss="))
     base = [*IMAGES, *SMALL[model], f"model={model}", f"loss={loss}"]
     config = combinations.combine(base, *([] if "=" in choice else [choice]))
-    config["trainer"] |= {"device": "cuda", "batch_size": 8}
+    config["trainer"] |= {"device": "cuda", "batch_size": 8, "capture": "never"}
     dataset = data(tuple(IMAGES))
     trainer, game = trainer_of(config, dataset), launch.make_game(config, dataset.facts, None)
     trainer.fit(game)  # lazy initialisation may synchronise

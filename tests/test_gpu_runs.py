@@ -43,9 +43,11 @@ GAMES = {
 
 @pytest.fixture(autouse=True)
 def repeatable(monkeypatch):
-    """The same algorithms whenever the same is computed, as far as there are such."""
+    """The same algorithms whenever the same is computed, as far as there are such; no trials of which is fastest."""
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    monkeypatch.setattr("ganrun.engine.precision.set_cuda_modes", lambda tf32: None)
 
 
 @pytest.fixture
