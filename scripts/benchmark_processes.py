@@ -15,9 +15,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import torch
 from benchmark_loops import Loop
+from torch.utils._python_dispatch import TorchDispatchMode
 
 Maker = Callable[[bool], Loop]
 """Makes a loop; given true, one that is neither captured nor compiled, whose operations can be counted."""
@@ -196,16 +198,36 @@ def peak_memory() -> int:
 
 def flops(make: Callable[[], Loop]) -> int:
     """Operations of one step of a loop, or 0 with the reason on the screen."""
-    from torch.utils.flop_counter import FlopCounterMode  # takes memory, which has been measured by now
-
     try:
         play = make()
-        with FlopCounterMode(display=False) as counter:
+        with Counter() as counter:
             play(1)
     except Exception:  # times and memory are worth having without
         traceback.print_exc()
         return 0
-    return counter.get_total_flops()
+    return counter.total
+
+
+class Counter(TorchDispatchMode):
+    """Counts as ``FlopCounterMode`` does, whose watch over modules does not bear gradients of inputs.
+
+    Attributes:
+        total: operations so far.
+    """
+
+    def __init__(self) -> None:
+        from torch.utils.flop_counter import flop_registry  # takes memory, which has been measured by now
+
+        super().__init__()
+        self.total = 0
+        self.formulas = flop_registry
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Do it, and count."""
+        result = func(*args, **(kwargs or {}))
+        if formula := self.formulas.get(func.overloadpacket):
+            self.total += formula(*args, **(kwargs or {}), out_val=result)
+        return result
 
 
 def peak_flops(dtype: torch.dtype, device: torch.device) -> float:
