@@ -187,7 +187,7 @@ def make_images(size: int, domains: int, count: int) -> tuple[torch.Tensor, ...]
 
 def as_dataset(images: tuple[torch.Tensor, ...]) -> Dataset:
     """The same images for ``ganrun``."""
-    decoded = [Decoded.of(domain.numpy(), None) for domain in images]
+    decoded = [Decoded(domain.numpy(), None, digest="noise") for domain in images]
     return Images("noise", decoded, 0, "own size", flip=False)
 
 

@@ -60,8 +60,9 @@ class Player:
     def __init__(self, label: str, make: Maker) -> None:
         context = multiprocessing.get_context("spawn")
         self.label = label
+        self.folder = tempfile.TemporaryDirectory()
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, make))
+        self.process = context.Process(target=serve, args=(theirs, make, self.folder.name))
         self.process.start()
         theirs.close()
 
@@ -84,24 +85,23 @@ class Player:
         """End the process."""
         self.connection.close()
         self.process.join(30)
-        self.process.terminate()
+        self.process.kill()
+        self.process.join()
+        self.folder.cleanup()
 
 
-def serve(connection: Connection, make: Maker) -> None:
-    """Play what the other end asks for: a number of steps, or 0 to report memory and operations."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        try:
-            play = make(False)
-            connection.send("ready")
-            while steps := connection.recv():
-                connection.send(duration(play, steps))
-            connection.send((peak_memory(), flops(lambda: make(True))))
-            connection.recv()
-        except EOFError:  # nobody asks any more
-            pass
-        finally:
-            os.chdir("/")
+def serve(connection: Connection, make: Maker, folder: str) -> None:
+    """In ``folder``, play what the other end asks for: a number of steps, or 0 to report memory and operations."""
+    os.chdir(folder)
+    try:
+        play = make(False)
+        connection.send("ready")
+        while steps := connection.recv():
+            connection.send(duration(play, steps))
+        connection.send((peak_memory(), flops(lambda: make(True))))
+        connection.recv()
+    except EOFError:  # nobody asks any more
+        pass
 
 
 def in_turns(makers: dict[str, Maker], seconds: float, repeats: int, limit: float) -> dict[str, Measured]:

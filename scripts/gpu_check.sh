@@ -26,12 +26,14 @@ export PYTHONPATH=$PWD PYTHONUNBUFFERED=1
 export GANRUN_CACHE=$work/cache
 python=$(command -v "${PYTHON:-python3}")
 failed=0
+patience=1
+[ "$device" = cpu ] && patience=4 # nobody counts on 8 minutes
 
 note() { echo "$*" | tee -a "$out/summary.txt"; }
 
 # part NAME SECONDS LOG COMMAND...: run it within a time limit, note how it ended
 part() {
-  local name=$1 limit=$2 log=$out/$3 begin=$SECONDS code=0 group
+  local name=$1 limit=$(($2 * patience)) log=$out/$3 begin=$SECONDS code=0 group
   shift 3
   echo "== $name (at most $limit s)"
   timeout "$limit" "$@" >>"$log" 2>&1 </dev/null & # in a process group of its own
@@ -75,7 +77,7 @@ environment() {
 
 tests() {
   local several=()
-  "$python" -c 'import xdist' 2>/dev/null && several=(-n 6)
+  "$python" -c 'import xdist' 2>/dev/null && several=(-n $(($(nproc) < 6 ? $(nproc) : 6)))
   "$python" -m pytest -q -m gpu -p no:cacheprovider -rs "${several[@]}" tests
 }
 
@@ -94,14 +96,14 @@ training() {
   local model=(model=sngan loss=hinge loss.critic_steps=5 optimizer=adam_wgan)
   [ "$device" = cpu ] && steps=20 && model=(model=dcgan dataset.size=16 trainer.batch_size=16)
   # Asked to stop, it saves what it has learned by then.
-  timeout --foreground 50 "$python" -m ganrun "${data[@]}" "${model[@]}" "trainer.device=$device" \
+  timeout --foreground $((50 * patience)) "$python" -m ganrun "${data[@]}" "${model[@]}" "trainer.device=$device" \
     "trainer.steps=$steps" evaluation=none "run=$work/run" || code=$?
   [ $code -eq 0 ] || [ $code -eq 124 ] || return $code
   "$python" -m ganrun sample "run=$work/run" "output=$out/samples.png" && tail -n 1 "$work/run/metrics.jsonl"
 }
 
 export -f install environment tests benchmark training
-export device out work python
+export device out work python patience
 
 rm -f "$out"/*.txt "$out"/*.json "$out"/samples*
 note "ganrun on ${device}: $(date '+%F %T')"

@@ -13,6 +13,7 @@ import pytest
 import torch
 from test_runs import SMALL, game_overrides, play, two_domains  # noqa: F401  (fixtures)
 
+from ganrun.data.storage import Storage
 from ganrun.engine.checkpoint import read_checkpoint
 
 pytestmark = [
@@ -140,12 +141,12 @@ def test_a_resumed_run_goes_on_as_if_nothing_had_been(train, game):
 def test_streamed_images_are_those_held_on_the_device(train, monkeypatch):
     _, held = train("held", "dcgan")
     monkeypatch.setattr("ganrun.data.storage._SHARE", 0.0)
-    pinned = []
-    pin = torch.Tensor.pin_memory
-    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor) or pin(tensor))
+    gather, streams = Storage.gather, []
+    monkeypatch.setattr(Storage, "gather", lambda self, *rows: streams.append(self.streamed) or gather(self, *rows))
     _, streamed = train("streamed", "dcgan")
     assert_alike(streamed, held)
-    assert pinned
+    assert streams
+    assert all(streams)
 
 
 def test_bf16_starts_where_float32_starts(train):
