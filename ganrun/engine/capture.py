@@ -156,16 +156,19 @@ class Recorder:
         self._courses: list[Course] = []
         self._given_up = False
 
-    def play(self, moment: Moment) -> None:
-        """Play the step of this moment."""
+    def play(self, moment: Moment) -> bool:
+        """Play the step of this moment; whether that was done from a recording."""
         if self._given_up:
-            return self._play(moment, self._stream)
+            self._play(moment, self._stream)
+            return False
         course = self._course_of(moment)
         if course.replay is not None:
-            return self._replay(course, moment)
-        if course.played < WARM_UPS:
-            return self._warm_up(course, moment)
-        return self._record(course, moment)
+            self._replay(course, moment)
+        elif course.played < WARM_UPS:
+            self._warm_up(course, moment)
+        else:
+            self._record(course, moment)
+        return course.replay is not None
 
     def forget(self) -> None:
         """Drop all recordings: tensors that they work on have been replaced."""
