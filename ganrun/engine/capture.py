@@ -20,6 +20,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -182,16 +183,18 @@ class Recorder:
         return course
 
     def _warm_up(self, course: Course, moment: Moment) -> None:
-        trace = Trace(moment, course, self._device, recording=False)
+        trace, inspector = Trace(moment, course, self._device, recording=False), Inspector(self._device)
         course.drawn = 0
 
         def draw() -> Iterator[Batch]:
-            for batch in self._stream:
+            while True:
+                with inspector.looking_away():
+                    batch = next(self._stream)
                 course.drawn += 1
                 yield batch
 
         def work() -> str:
-            with Inspector(self._device) as inspector:
+            with inspector:
                 self._play(TracedMoment(trace), draw())
             return trace.objection or inspector.objection
 
@@ -318,11 +321,21 @@ class Inspector(TorchDispatchMode):
         super().__init__()
         self.device = device
         self.objection = ""
+        self._looks = True
+
+    @contextmanager
+    def looking_away(self) -> Iterator[None]:
+        """Inside the block everything is allowed: it is not going to be recorded."""
+        self._looks = False
+        try:
+            yield
+        finally:
+            self._looks = True
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Do it, and judge it."""
         result = func(*args, **(kwargs or {}))
-        if not self.objection and (fault := self._fault(func, args, result)):
+        if self._looks and not self.objection and (fault := self._fault(func, args, result)):
             self.objection = f"{culprit()} {fault} ({func})"
         return result
 

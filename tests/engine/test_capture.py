@@ -9,7 +9,7 @@ import pytest
 import torch
 from tape import Tape, Tapes
 from torch.utils._python_dispatch import _get_current_dispatch_mode
-from toys import Duel, Pyramid, make_game, make_trainer, same
+from toys import Duel, Numbers, Pyramid, make_game, make_trainer, same
 
 from ganrun.core.errors import RunError
 from ganrun.core.schedules import linear
@@ -132,6 +132,18 @@ def test_courses_that_never_come_back_are_not_kept_for_ever(tapes, monkeypatch):
     trainer.fit(make_game(Forked))
     assert tapes.tapes == []
     assert len(trainer._recorder._courses) == 3
+
+
+def test_batches_are_drawn_as_one_likes(tapes, monkeypatch):
+    fetch = Numbers.fetch
+
+    def slow_fetch(self, indices, augment=True):
+        assert float(torch.tensor(1.0)) == 1.0
+        return fetch(self, indices, augment)
+
+    monkeypatch.setattr(Numbers, "fetch", slow_fetch)
+    assert_alike(train(), train(wish="never"))
+    assert tapes.replays > 0
 
 
 class ReadsBack(Duel):
