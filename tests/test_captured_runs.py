@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from copy import deepcopy
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from test_combinations import IMAGES, LOSSES, MODELS, POINTS, TECHNIQUES, TINY, combinations, data, trainer_of
 from test_runs import SMALL
 
 from ganrun.config import launch
 from ganrun.core.errors import ConfigError
-from ganrun.core.types import Dataset
+from ganrun.core.types import START, Batch, Dataset
 from ganrun.engine import capture
 from ganrun.engine.trainer import Trainer
 
@@ -126,6 +128,56 @@ def test_models_of_images_that_are_made_of_others(tapes, model):
     base = [*(["dataset=single_image", "trainer.batch_size=1"] if model == "singan" else shapes), *TINY]
     config = combinations.combine([*base, *SMALL[model], f"model={model}"])
     assert_recorded_as_played(config, data(tuple(base)), tapes, PLAYED.get(model, 1))
+
+
+def assert_nothing_is_made_on_the_host(config: dict[str, Any], dataset: Dataset) -> None:
+    """Play a step's moves where tensors have no values, so that none of the CPU can hide among them.
+
+    On a CPU a tensor that was made on the wrong device goes unnoticed, and on CUDA it would be an error.
+    """
+    if combinations.find_problems(config, "RunConfig"):
+        return
+    try:
+        game = launch.make_game(config, dataset.facts, None)
+    except ConfigError:
+        return
+    meta, first = torch.device("meta"), tuple(torch.arange(8) % max(count, 1) for count in dataset.facts.count)
+    batch = dataset.fetch(first)
+    condition = None if batch.condition is None else batch.condition.to(meta)
+    batch = Batch(tuple(domain.to(meta) for domain in batch.domains), condition)
+    (stage,) = game.stages()
+    stage.game.to(meta).begin_step(START)
+    players = {name: [p for m in modules for p in m.parameters()] for name, modules in game.players().items()}
+    with capture.Inspector(meta) as inspector:
+        for move in stage.game.play(repeat(batch)):
+            for names, terms in move.items():
+                parameters = [p for name in ((names,) if isinstance(names, str) else names) for p in players[name]]
+                torch.stack(list(terms.values())).sum().backward(inputs=parameters, retain_graph=True)
+    assert inspector.objection == ""
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES)
+def test_techniques_make_nothing_on_the_host(technique):
+    if technique == "historical_averaging":
+        pytest.skip("keeps the parameters themselves, which are others when a module moves to meta")
+    model = combinations.model_for(technique)
+    config = combinations.combine([*IMAGES, *SMALL[model], f"model={model}"], technique)
+    assert_nothing_is_made_on_the_host(config, data(tuple(IMAGES)))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_losses_make_nothing_on_the_host(loss):
+    model = combinations.model_for(loss)
+    config = combinations.combine([*IMAGES, *SMALL[model], f"model={model}", f"loss={loss}"])
+    assert_nothing_is_made_on_the_host(config, data(tuple(IMAGES)))
+
+
+@pytest.mark.parametrize("model", [*MODELS, *(model for model in GOES_WITH if model != "stackgan")])
+def test_models_make_nothing_on_the_host(model):
+    shapes = ["dataset=shapes", f"dataset.goes_with={GOES_WITH.get(model)}", "dataset.count=20", *TINY]
+    base = shapes if model in GOES_WITH else IMAGES
+    config = combinations.combine([*base, *SMALL[model], f"model={model}"])
+    assert_nothing_is_made_on_the_host(config, data(tuple(base)))
 
 
 def test_a_shared_batch_of_an_uneven_ensemble_is_not_recorded_and_says_so(tapes, caplog):

@@ -20,6 +20,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -156,16 +157,19 @@ class Recorder:
         self._courses: list[Course] = []
         self._given_up = False
 
-    def play(self, moment: Moment) -> None:
-        """Play the step of this moment."""
+    def play(self, moment: Moment) -> bool:
+        """Play the step of this moment; whether that was done from a recording."""
         if self._given_up:
-            return self._play(moment, self._stream)
+            self._play(moment, self._stream)
+            return False
         course = self._course_of(moment)
         if course.replay is not None:
-            return self._replay(course, moment)
-        if course.played < WARM_UPS:
-            return self._warm_up(course, moment)
-        return self._record(course, moment)
+            self._replay(course, moment)
+        elif course.played < WARM_UPS:
+            self._warm_up(course, moment)
+        else:
+            self._record(course, moment)
+        return course.replay is not None
 
     def forget(self) -> None:
         """Drop all recordings: tensors that they work on have been replaced."""
@@ -179,16 +183,18 @@ class Recorder:
         return course
 
     def _warm_up(self, course: Course, moment: Moment) -> None:
-        trace = Trace(moment, course, self._device, recording=False)
+        trace, inspector = Trace(moment, course, self._device, recording=False), Inspector(self._device)
         course.drawn = 0
 
         def draw() -> Iterator[Batch]:
-            for batch in self._stream:
+            while True:
+                with inspector.looking_away():
+                    batch = next(self._stream)
                 course.drawn += 1
                 yield batch
 
         def work() -> str:
-            with Inspector(self._device) as inspector:
+            with inspector:
                 self._play(TracedMoment(trace), draw())
             return trace.objection or inspector.objection
 
@@ -315,11 +321,21 @@ class Inspector(TorchDispatchMode):
         super().__init__()
         self.device = device
         self.objection = ""
+        self._looks = True
+
+    @contextmanager
+    def looking_away(self) -> Iterator[None]:
+        """Inside the block everything is allowed: it is not going to be recorded."""
+        self._looks = False
+        try:
+            yield
+        finally:
+            self._looks = True
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Do it, and judge it."""
         result = func(*args, **(kwargs or {}))
-        if not self.objection and (fault := self._fault(func, args, result)):
+        if self._looks and not self.objection and (fault := self._fault(func, args, result)):
             self.objection = f"{culprit()} {fault} ({func})"
         return result
 

@@ -146,12 +146,11 @@ class Trainer:
         game.statistics.step = self.step + 1
         for player in self.players.values():
             player.begin_step(self.progress, self.stream.images_seen, self.settings.batch_size)
-        moment = Moment(self.step, self.progress)
+        moment, started = Moment(self.step, self.progress), self._computing_since()
         if self._recorder is None:
             self.play_moves(game, moment, self.stream)
-        else:
-            with self.timed("step"):
-                self._recorder.play(moment)
+        elif self._recorder.play(moment):
+            self._account("step", self._computing_since() - started)
         self.step += 1
 
     def play_moves(self, game: Game, moment: Moment, batches: Iterator[Batch]) -> None:
@@ -159,13 +158,18 @@ class Trainer:
         game.begin_step(moment)
         plays = [game.play(batches) for _ in range(self.settings.accumulate)]
         started = self._computing_since()
-        while movers := self.move(game, plays):
-            for name in movers:
-                norm = self.players[name].update()
-                game.statistics.report(f"gradient_norm/{name}", norm)
-            ended = self._computing_since()
-            self._account("+".join(movers), ended - started)
-            started = ended
+        try:
+            while movers := self.move(game, plays):
+                for name in movers:
+                    norm = self.players[name].update()
+                    game.statistics.report(f"gradient_norm/{name}", norm)
+                ended = self._computing_since()
+                self._account("+".join(movers), ended - started)
+                started = ended
+        except RuntimeError:  # where it was a recording that failed, the step is played after all
+            for player in self.players.values():
+                player.optimizer.zero_grad()
+            raise
 
     def move(self, game: Game, plays: list[Iterator[Move]]) -> list[str]:
         """Differentiate the next move of every micro-batch; the players whose gradients are now complete."""

@@ -80,9 +80,12 @@ class Tapes:
 
     def record(self, work: Callable[[], Result]) -> tuple[Callable[[], None], Result]:
         """Record ``work`` without doing it."""
-        with Tape() as tape:
-            result = work()
-        tape.rewind()
+        tape = Tape()
+        try:
+            with tape:
+                result = work()
+        finally:
+            tape.rewind()
         self.tapes.append(tape)
 
         def replay() -> None:
