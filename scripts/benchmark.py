@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmark_loops import Loop, Task, captured, fast, plain
+from benchmark_loops import Loop, Task, captured, fast, keep_freed_memory, plain
 from benchmark_peers import MIMICRY, PYTORCH_GAN, mimicry, pytorch_gan
 from benchmark_processes import Maker, Measured, in_turns, peak_flops, say
 from hydra import compose, initialize_config_dir
@@ -109,7 +109,9 @@ class Job:
         if self.streamed:
             ganrun.data.storage._SHARE = 0.0
         if self.loop == "ganrun":
-            if countable and "capture" in config["trainer"]:
+            if resolve_device("auto").type == "cpu":
+                keep_freed_memory()  # as ganrun does where it is started as a program
+            if countable:
                 config["trainer"]["capture"] = "never"
             return of_ganrun(config, dataset, Path.cwd() / f"run{countable}")
         task = task_of(workload, config, images)
