@@ -89,6 +89,10 @@ benchmark() {
   "$python" scripts/benchmark.py "${how[@]}" --out "$out"
 }
 
+around() {
+  "$python" scripts/benchmark.py --part around --repeats 2 --out "$out"
+}
+
 training() {
   local data=(dataset=shapes) archive=${GANRUN_DATA:-/nowhere}/cifar10/cifar10-jpeg.zip steps=1500 code=0
   [ -e "$archive" ] && data=(dataset=image_folder "dataset.path=$archive" dataset.subfolder=train)
@@ -102,7 +106,7 @@ training() {
   "$python" -m ganrun sample "run=$work/run" "output=$out/samples.png" && tail -n 1 "$work/run/metrics.jsonl"
 }
 
-export -f install environment tests benchmark training
+export -f install environment tests benchmark around training
 export device out work python patience
 
 rm -f "$out"/*.txt "$out"/*.json "$out"/samples*
@@ -116,14 +120,15 @@ if [ "$device" != cpu ] && ! "$python" -c 'import sys, torch; sys.exit(not torch
   exit 1
 fi
 
-part install 80 install.txt bash -c install
+part install 70 environment.txt bash -c install
 [ -x "$work/env/bin/python" ] && python=$work/env/bin/python && export python
-part environment 30 environment.txt bash -c environment
-part benchmark 165 benchmark.txt bash -c benchmark
-part tests 115 tests.txt bash -c tests
-part training 75 training.txt bash -c training
+part environment 20 environment.txt bash -c environment
+part benchmark 160 benchmark.txt bash -c benchmark
+part around 40 benchmark.txt bash -c around
+part tests 110 tests.txt bash -c tests
+part training 70 training.txt bash -c training
 [ "$device" = cpu ] && note "no GPU was used: the tests that need one were skipped, and the figures are the CPU's"
-grep -hE '^[a-z_]+ .*x$|products' "$out/benchmark.txt" >>"$out/summary.txt" 2>/dev/null
+grep -hE '^[a-z_]+ .*x$|products|%$|[0-9] s$' "$out/benchmark.txt" >>"$out/summary.txt" 2>/dev/null
 echo
 cat "$out/summary.txt"
 exit $failed

@@ -45,7 +45,8 @@ def prepared(monkeypatch):
         workload, size = benchmark.WORKLOADS[name], 32 if name == "cyclegan" else 8
         four = torch.randint(256, (4, size, size, 3), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
         images = tuple(four.roll(domain, 1).repeat(8, 1, 1, 1) for domain in range(workload.domains))
-        return config, images, replace(benchmark.task_of(workload, config, images), bf16=False)
+        task = benchmark.task_of(workload, config, images)
+        return config, images, replace(task, device=torch.device("cpu"), bf16=False)
 
     return prepare
 
