@@ -358,8 +358,8 @@ def around(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     found = {"shares": {tag: part / total for tag, part in seconds.items()}, "startup": startup(options.repeats)}
     for tag, share in found["shares"].items():
         print(f"{tag:30} {share:7.2%}", flush=True)
-    for command, seconds in found["startup"].items():
-        print(f"{command:30} {seconds:7.2f} s", flush=True)
+    for command, duration in found["startup"].items():
+        print(f"{command:30} {duration:7.2f} s", flush=True)
     yield found
 
 
