@@ -241,6 +241,15 @@ def loops_of(name: str, options: argparse.Namespace) -> dict[str, Maker]:
     return dict(jobs)
 
 
+def announce(count: int, options: argparse.Namespace) -> None:
+    """Say beforehand how long it may take."""
+    each = options.limit / 60
+    say(
+        f"{count} comparisons, each of turns for at most {each:.1f} minutes, or of three where steps take longer, "
+        f"and of starting and warming up: about {count * (each + 1):.0f} minutes"
+    )
+
+
 def turns(makers: dict[str, Maker], options: argparse.Namespace) -> dict[str, Measured]:
     """Measure as the command line asks."""
     return in_turns(makers, options.seconds, options.repeats, options.limit)
@@ -249,8 +258,7 @@ def turns(makers: dict[str, Maker], options: argparse.Namespace) -> dict[str, Me
 def loops(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Steps per second of every loop, ratios, operations per second and peak memory."""
     device = resolve_device("auto")
-    count = len(options.only)
-    say(f"{count} comparisons; turns of each for {options.limit / 60:.0f} minutes or less, or three turns if longer")
+    announce(len(options.only), options)
     peaks = {
         kind: peak_flops(dtype, device) for kind, dtype in KINDS.items() if kind != "bf16" or has_bf16_units(device)
     }
@@ -288,6 +296,7 @@ def described(loop: Measured, peak: float) -> dict[str, Any]:
 
 def precision(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Steps per second of ``ganrun`` in float32 and in bf16."""
+    announce(len(options.only), options)
     found: dict[str, Any] = {}
     for name in options.only:
         say(name)
@@ -309,6 +318,7 @@ def growth(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         "images": {f"{count:,}": replace(dcgan, images=count) for count in (1_000, 10_000, 100_000, 1_000_000)},
         "data": {kind: replace(dcgan, images=100_000, streamed=kind == "streamed") for kind in ("held", "streamed")},
     }
+    announce(len(groups), options)
     found: dict[str, Any] = {}
     for group, jobs in groups.items():
         say(group)
