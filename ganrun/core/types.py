@@ -176,7 +176,7 @@ class Dataset(Protocol):
         """
 
     def prefetch(self, indices: tuple[Tensor, ...]) -> None:
-        """Announce a coming ``fetch``, so that a streamed set can read ahead; at most :data:`READ_AHEAD` are pending."""
+        """Announce one of the next :data:`READ_AHEAD` fetches, so that a streamed set can read ahead."""
 
     def examples(self, count: int) -> Batch:
         """``count`` fixed samples spread evenly over every domain, never augmented, on the device."""

@@ -85,14 +85,15 @@ class AdversarialGame(LatentGame):
         return {"discriminator": [self.discriminator], "generator": [self.generator]}
 
     def play(self, stream: Stream) -> Iterator[Move]:
-        for batch, z, fake in self.critic_steps(stream):
+        for batch, z, fake in self.critic_turns(stream):
             yield {"discriminator": self.discriminator_terms(batch, z, fake)}
         yield {"generator": self.generator_terms(batch)}
 
-    def critic_steps(self, stream: Stream) -> Iterator[tuple[Batch, Tensor, Tensor]]:
+    def critic_turns(self, stream: Stream) -> Iterator[tuple[Batch, Tensor, Tensor]]:
         """Batch, latents and fakes, which carry no graph, of every discriminator move before the generator's own.
 
         Until then the generator stays as it is, so all fakes come from one pass, where that is the same as several.
+        It takes less memory than the discriminator's moves, which keep their graph.
         """
         together = self.objective.critic_steps if passes_can_be_joined(self.generator) else 1
         for _ in range(self.objective.critic_steps // together):

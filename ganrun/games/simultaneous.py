@@ -24,7 +24,7 @@ class SimultaneousGame(AdversarialGame):
 
 def simultaneously(game: AdversarialGame, stream: Stream) -> Iterator[Move]:
     """The moves of one step, of which the last is of both players."""
-    for turn, (batch, z, fake) in enumerate(game.critic_steps(stream), start=1):
+    for turn, (batch, z, fake) in enumerate(game.critic_turns(stream), start=1):
         move: Move = {"discriminator": game.discriminator_terms(batch, z, fake)}
         if turn == game.objective.critic_steps:
             move["generator"] = game.generator_terms(batch)
