@@ -79,6 +79,7 @@ class AdversarialGame(LatentGame):
         self.latent = latent
         self.objective = objective
         self.classes = classes if conditional else 0
+        self.turns_per_pass = objective.critic_steps if passes_can_be_joined(self.generator) else 1
         objective.attach(self.discriminator, self.generator)
 
     def players(self) -> dict[str, list[nn.Module]]:
@@ -95,9 +96,8 @@ class AdversarialGame(LatentGame):
         Until then the generator stays as it is, so all fakes come from one pass, where that is the same as several.
         It takes less memory than the discriminator's moves, which keep their graph.
         """
-        together = self.objective.critic_steps if passes_can_be_joined(self.generator) else 1
-        for _ in range(self.objective.critic_steps // together):
-            batches = [next(stream) for _ in range(together)]
+        for _ in range(self.objective.critic_steps // self.turns_per_pass):
+            batches = [next(stream) for _ in range(self.turns_per_pass)]
             sizes = [len(batch) for batch in batches]
             z = self.latent(sum(sizes), self.device)
             with torch.no_grad():
