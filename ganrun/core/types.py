@@ -177,6 +177,10 @@ class LatentSpace(NamedTuple):
     codes: Callable[[Tensor], Tensor] | None = None
 
 
+READ_AHEAD = 4
+"""Batches that are announced to a data set before they are fetched."""
+
+
 class Dataset(Protocol):
     """A decoded data set, ready to hand out batches; made by the modules of ``ganrun.data``."""
 
@@ -192,7 +196,7 @@ class Dataset(Protocol):
         """
 
     def prefetch(self, indices: tuple[Tensor, ...]) -> None:
-        """Announce the next ``fetch``, so that a streamed set can read ahead."""
+        """Announce one of the next :data:`READ_AHEAD` fetches, so that a streamed set can read ahead."""
 
     def examples(self, count: int) -> Batch:
         """``count`` fixed samples spread evenly over every domain, never augmented, on the device."""

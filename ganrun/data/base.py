@@ -17,7 +17,7 @@ from ganrun.core.facts import Facts
 from ganrun.core.types import Batch
 from ganrun.data.cache import Decoded
 from ganrun.data.captions import Captions
-from ganrun.data.storage import Storage
+from ganrun.data.storage import Rows, Storage
 
 Split = Literal["train", "test"]
 """Part of a data set, as its makers divided it."""
@@ -84,7 +84,7 @@ class Images:
             self.captions.place(self.device)
 
     def prefetch(self, indices: tuple[Tensor, ...]) -> None:
-        """Announce the next :meth:`fetch`, so that streamed images are read ahead."""
+        """Announce a coming :meth:`fetch`, so that streamed images are read ahead."""
         for storage, chosen in zip(self.storages, indices, strict=True):
             storage.prefetch(chosen)
         if self.aligned is not None:
@@ -97,14 +97,15 @@ class Images:
         flips, the place is the centre, and the caption the first.
         """
         images, condition = [], None
-        for domain, (storage, chosen) in enumerate(zip(self.storages, indices, strict=True)):
+        rows = [Rows.on(self.device, chosen) for chosen in indices]
+        for domain, (storage, chosen) in enumerate(zip(self.storages, rows, strict=True)):
             whole = storage.gather(chosen)
             view = self._view(whole, augment)
             images.append(normalise(view(whole)))
             if domain == 0:
                 condition = self.condition_of(chosen, view)
         if self.captions is not None:
-            condition = self.captions.vectors_of(indices[0], at_random=augment)
+            condition = self.captions.vectors_of(rows[0].device, at_random=augment)
         return Batch(tuple(images), condition)
 
     def examples(self, count: int) -> Batch:
@@ -119,12 +120,12 @@ class Images:
         batch = self.fetch(tuple(indices), augment=False)
         return batch if self.captions is None else replace(batch, texts=self.captions.first_of(indices[0]))
 
-    def condition_of(self, indices: Tensor, view: View) -> Tensor | None:
-        """What goes with the images of the first domain at ``indices``, seen as they are."""
+    def condition_of(self, rows: Rows, view: View) -> Tensor | None:
+        """What goes with the images of the first domain at ``rows``, seen as they are."""
         if self.aligned is not None:
-            aligned = view(self.aligned.gather(indices))
+            aligned = view(self.aligned.gather(rows))
             return aligned[..., 0].long() if self.facts.condition == "maps" else normalise(aligned)
-        return None if self.labels is None else self.labels[indices.to(self.device, non_blocking=True)]
+        return None if self.labels is None else self.labels[rows.device]
 
     def _view(self, images: Tensor, augment: bool) -> View:
         """How a batch is seen: the same for all that belongs to it."""

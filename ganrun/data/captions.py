@@ -56,12 +56,15 @@ class Captions:
         )
 
     def vectors_of(self, indices: Tensor, at_random: bool) -> Tensor:
-        """The vector ``[len(indices), size]`` of a caption of each image: of a random one, or of the first."""
-        device = self.vectors.device
-        indices = indices.to(device, non_blocking=True)
+        """The vector ``[len(indices), size]`` of a caption of each image: of a random one, or of the first.
+
+        Args:
+            indices: int64, where the vectors are.
+            at_random: whether any caption of an image may be taken.
+        """
         chosen = self.starts[indices]
         if at_random:
-            chosen = chosen + torch.randint(2**31, (len(indices),), device=device) % self.counts[indices]
+            chosen = chosen + torch.randint(2**31, (len(indices),), device=indices.device) % self.counts[indices]
         return self.vectors[chosen]
 
     def first_of(self, indices: Tensor) -> tuple[str, ...]:

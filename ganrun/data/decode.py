@@ -34,6 +34,9 @@ OnCorrupt = Literal["stop", "skip"]
 """At a file that cannot be decoded: stop with an error, or skip it with a warning."""
 
 _CHUNK = 16  # files per task: large enough to hide a task's overhead, small enough not to fill the memory
+# Threads, because Pillow decodes and resizes without the interpreter lock, and because they also work where processes
+# may not be started.
+_WORKERS = min(16, os.cpu_count() or 1)
 _GREY = ("1", "L", "LA", "I", "I;16", "I;16B")
 
 
@@ -125,8 +128,13 @@ def decode_files(
 
 
 def resize_arrays(images: np.ndarray, shaping: Shaping) -> np.ndarray:
-    """Shape ``[N, H, W]`` or ``[N, H, W, C]`` uint8 into ``[N, h, w, C]``."""
-    shaped = np.stack([np.asarray(shape_image(Image.fromarray(image), shaping)) for image in images])
+    """Shape ``[N, H, W]`` or ``[N, H, W, C]`` uint8 into ``[N, h, w, C]``, several at a time."""
+
+    def shape(part: np.ndarray) -> np.ndarray:
+        return np.stack([np.asarray(shape_image(Image.fromarray(image), shaping)) for image in part])
+
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        shaped = np.concatenate(list(pool.map(shape, np.array_split(images, min(len(images), 4 * _WORKERS)))))
     return shaped[..., None] if shaped.ndim == 3 else shaped
 
 
@@ -157,18 +165,15 @@ def decode_each(
         except Exception as error:
             return error
 
-    # Threads, because Pillow decodes and resizes without the interpreter lock, and because they also work where
-    # processes may not be started.
-    workers = min(16, os.cpu_count() or 1)
     begin, skipped = time.monotonic(), 0
     first: tuple[str, np.ndarray] | None = None
     log.info("decoding %s images of %s", f"{len(names):,}", source.path)
     with (
-        ThreadPoolExecutor(workers) as pool,
+        ThreadPoolExecutor(_WORKERS) as pool,
         tqdm(total=len(names), desc="decoding", unit="img", disable=None, leave=False) as bar,
     ):
-        for start in range(0, len(names), _CHUNK * workers):
-            here = range(start, min(start + _CHUNK * workers, len(names)))
+        for start in range(0, len(names), _CHUNK * _WORKERS):
+            here = range(start, min(start + _CHUNK * _WORKERS, len(names)))
             chunks = [here[offset : offset + _CHUNK] for offset in range(0, len(here), _CHUNK)]
             kept: list[int] = []
             images: list[np.ndarray] = []

@@ -37,7 +37,7 @@ class OneDomain:
         return self._of(self.dataset.fetch(self._everywhere(indices), augment))
 
     def prefetch(self, indices: tuple[Tensor, ...]) -> None:
-        """Announce the next :meth:`fetch`."""
+        """Announce a coming :meth:`fetch`."""
         self.dataset.prefetch(self._everywhere(indices))
 
     def examples(self, count: int) -> Batch:

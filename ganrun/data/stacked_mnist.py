@@ -72,7 +72,7 @@ class StackedMnist:
         self.digits.place(device)
 
     def prefetch(self, indices: tuple[Tensor, ...]) -> None:
-        """Announce the next :meth:`fetch`."""
+        """Announce a coming :meth:`fetch`."""
         self.digits.prefetch((self.stacks[indices[0]].flatten(),))
 
     def fetch(self, indices: tuple[Tensor, ...], augment: bool = True) -> Batch:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ganrun.core.types import Batch, Dataset
+from ganrun.core.types import READ_AHEAD, Batch, Dataset
 from ganrun.engine.seeding import derive_seed, fixed_seed
 
 
@@ -33,6 +33,7 @@ class Stream:
         self.rank = rank
         self.world_size = world_size
         self.position = 0
+        self._announced = 0
         self.seconds = 0.0
         self._order = lru_cache(maxsize=2 * dataset.facts.domains)(self._shuffled)
 
@@ -44,9 +45,17 @@ class Stream:
         with fixed_seed("batch", self.seed, self.rank, self.position):
             batch = self.dataset.fetch(self.indices(self.position))
         self.position += 1
-        self.dataset.prefetch(self.indices(self.position))
+        self._announce()
         self.seconds += time.perf_counter() - started
         return batch
+
+    def _announce(self) -> None:
+        """Tell the data set which batches come next, each once."""
+        if not self.position <= self._announced <= self.position + READ_AHEAD:  # the position was set
+            self._announced = self.position
+        for position in range(self._announced, self.position + READ_AHEAD):
+            self.dataset.prefetch(self.indices(position))
+        self._announced = self.position + READ_AHEAD
 
     @property
     def images_seen(self) -> int:

@@ -79,30 +79,45 @@ class AdversarialGame(LatentGame):
         self.latent = latent
         self.objective = objective
         self.classes = classes if conditional else 0
+        self.turns_per_pass = objective.critic_steps if passes_can_be_joined(self.generator) else 1
         objective.attach(self.discriminator, self.generator)
 
     def players(self) -> dict[str, list[nn.Module]]:
         return {"discriminator": [self.discriminator], "generator": [self.generator]}
 
     def play(self, stream: Stream) -> Iterator[Move]:
-        for _ in range(self.objective.critic_steps):
-            batch = next(stream)
-            yield {"discriminator": self.discriminator_terms(batch)}
+        for batch, z, fake in self.critic_turns(stream):
+            yield {"discriminator": self.discriminator_terms(batch, z, fake)}
         yield {"generator": self.generator_terms(batch)}
 
-    def discriminator_terms(self, batch: Batch) -> Terms:
-        """What the discriminator minimises on one batch; the fakes carry no graph."""
-        condition = batch.condition if self.classes else None
-        with torch.no_grad():
-            fake = self.generator(self.latent(len(batch), self.device), condition)
-        comparison = self.compare(batch.real, fake, condition)
+    def critic_turns(self, stream: Stream) -> Iterator[tuple[Batch, Tensor, Tensor]]:
+        """Batch, latents and fakes, which carry no graph, of every discriminator move before the generator's own.
+
+        Until then the generator stays as it is, so all fakes come from one pass, where that is the same as several.
+        It takes less memory than the discriminator's moves, which keep their graph.
+        """
+        for _ in range(self.objective.critic_steps // self.turns_per_pass):
+            batches = [next(stream) for _ in range(self.turns_per_pass)]
+            sizes = [len(batch) for batch in batches]
+            z = self.latent(sum(sizes), self.device)
+            with torch.no_grad():
+                fake = self.generator(z, join([self.condition_of(batch) for batch in batches]))
+            yield from zip(batches, z.split(sizes), fake.split(sizes), strict=True)
+
+    def condition_of(self, batch: Batch) -> Tensor | None:
+        """What both networks are told of the samples."""
+        return batch.condition if self.classes else None
+
+    def discriminator_terms(self, batch: Batch, z: Tensor, fake: Tensor) -> Terms:
+        """What the discriminator minimises on one batch and as many fakes, made of the latents ``z``."""
+        comparison = self.compare(batch.real, fake, self.condition_of(batch))
         terms = self.objective.discriminator_terms(comparison)
         self.report_discriminator(self.objective, comparison, terms)
         return terms
 
     def generator_terms(self, batch: Batch) -> Terms:
         """What the generator minimises, on fresh latents and the conditions of ``batch``."""
-        condition = batch.condition if self.classes else None
+        condition = self.condition_of(batch)
         fake = self.generator(self.latent(len(batch), self.device), condition)
         comparison = self.compare(batch.real, fake, condition)
         terms = self.objective.generator_terms(comparison)
@@ -132,3 +147,18 @@ class AdversarialGame(LatentGame):
     @torch.no_grad()
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.generator(z, self.in_turn(len(z)) if condition is None else condition)
+
+
+def passes_can_be_joined(network: nn.Module) -> bool:
+    """Whether several batches may go through ``network`` as one, because it treats every sample alone.
+
+    And because a pass leaves nothing behind: what it could change are buffers (the power iteration of spectral
+    normalisation, running means), and there are none.
+    """
+    return not couples_samples(network) and not any(True for _ in network.buffers())
+
+
+def join(parts: list[Tensor | None]) -> Tensor | None:
+    """Conditions of several batches, one after the other; ``None`` where there are none."""
+    given = [part for part in parts if part is not None]
+    return torch.cat(given) if given else None

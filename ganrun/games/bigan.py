@@ -7,6 +7,7 @@ Donahue, Krähenbühl & Darrell, *Adversarial Feature Learning*, ICLR 2017, arXi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -17,6 +18,7 @@ from ganrun.core.modules import evaluation_mode
 from ganrun.core.types import Batch, Move, Picture, Terms
 from ganrun.games.adversarial import AdversarialGame, Latent
 from ganrun.games.base import Game, Stream
+from ganrun.games.simultaneous import simultaneously
 from ganrun.latents.posterior import Posterior
 from ganrun.losses.objective import Objective
 
@@ -67,28 +69,17 @@ class BiGAN(AdversarialGame):
         return {"discriminator": [self.discriminator], "generator": [self.generator, self.encoder]}
 
     def play(self, stream: Stream) -> Iterator[Move]:
-        if self.update == "alternating":
-            yield from super().play(stream)
-            return
-        for _ in range(self.objective.critic_steps - 1):
-            yield {"discriminator": self.discriminator_terms(next(stream))}
-        batch = next(stream)
-        yield {"discriminator": self.discriminator_terms(batch), "generator": self.generator_terms(batch)}
+        yield from super().play(stream) if self.update == "alternating" else simultaneously(self, stream)
 
-    def discriminator_terms(self, batch: Batch) -> Terms:
-        condition = batch.condition if self.classes else None
-        z = self.latent(len(batch), self.device)
+    def discriminator_terms(self, batch: Batch, z: Tensor, fake: Tensor) -> Terms:
         with torch.no_grad():
-            real, fake = self.pairs(batch.real, z, condition)
-        comparison = self.compare(real, fake, condition)
-        terms = self.objective.discriminator_terms(comparison)
-        self.report_discriminator(self.objective, comparison, terms)
-        return terms
+            real, fake = self.pairs(batch, z, fake)
+        return super().discriminator_terms(replace(batch, domains=(real,)), z, fake)
 
     def generator_terms(self, batch: Batch) -> Terms:
-        condition = batch.condition if self.classes else None
+        condition = self.condition_of(batch)
         z = self.latent(len(batch), self.device)
-        real, fake = self.pairs(batch.real, z, condition)
+        real, fake = self.pairs(batch, z, self.generator(z, condition))
         comparison = self.compare(real, fake, condition)
         terms = self.objective.generator_terms(comparison)
         of_fakes = {name: term for name, term in terms.items() if name != "encoder"}  # values known at equilibrium
@@ -96,12 +87,11 @@ class BiGAN(AdversarialGame):
         self.report_reconstruction(batch.real, z, condition)
         return terms
 
-    def pairs(self, real: Tensor, z: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+    def pairs(self, batch: Batch, z: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """``(x, E(x))`` and ``(G(z), z)``, flattened: ``[B, numbers + size]`` each."""
-        output = self.encoder(real, condition)
+        output = self.encoder(batch.real, self.condition_of(batch))
         inferred = Posterior.read(output).draw() if self.stochastic else output
-        fake = self.generator(z, condition)
-        return torch.cat([real.flatten(1), inferred], dim=1), torch.cat([fake.flatten(1), z], dim=1)
+        return torch.cat([batch.real.flatten(1), inferred], dim=1), torch.cat([fake.flatten(1), z], dim=1)
 
     def infer(self, samples: Tensor, condition: Tensor | None) -> Tensor:
         """The latent of every sample; of a stochastic encoder the mean."""

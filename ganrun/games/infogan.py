@@ -64,10 +64,7 @@ class InfoGAN(AdversarialGame):
             return {"discriminator": [*judge, reader], "generator": [self.generator]}
         return {"discriminator": judge, "generator": [self.generator, reader]}
 
-    def discriminator_terms(self, batch: Batch) -> Terms:
-        z = self.latent(len(batch), self.device)
-        with torch.no_grad():
-            fake = self.generator(z)
+    def discriminator_terms(self, batch: Batch, z: Tensor, fake: Tensor) -> Terms:
         comparison = self.compare(batch.real, fake)
         terms = self.objective.discriminator_terms(comparison)
         self.report_discriminator(self.objective, comparison, terms)

@@ -111,10 +111,8 @@ class Level(AdversarialGame):
         super().__init__(generator, discriminator, latent, objective, conditional, classes)
         self.size = size
 
-    def discriminator_terms(self, batch: Batch) -> Terms:
-        with torch.no_grad():
-            fake = self.fake(batch)
-        comparison = self.compare(batch.real, fake, self.labels(batch))
+    def discriminator_terms(self, batch: Batch, z: Tensor, fake: Tensor) -> Terms:
+        comparison = self.compare(batch.real, fake, self.condition_of(batch))
         terms = self.objective.discriminator_terms(comparison)
         self.report_discriminator(self.objective, comparison, terms, f"_{self.size}")
         for name, images in (("real", batch.real), ("fake", fake)):
@@ -123,22 +121,20 @@ class Level(AdversarialGame):
         return self.named(terms)
 
     def generator_terms(self, batch: Batch) -> Terms:
-        comparison = self.compare(batch.real, self.fake(batch), self.labels(batch))
+        _, fake = self.draw(batch)
+        comparison = self.compare(batch.real, fake, self.condition_of(batch))
         terms = self.objective.generator_terms(comparison)
         self.report_generator(self.objective, comparison, terms, f"_{self.size}")
         return self.named(terms)
 
-    def fake(self, batch: Batch) -> Tensor:
-        """An image above every l_k of ``batch``, of a fresh latent."""
-        return self.image(self.latent(len(batch), self.device), self.labels(batch), *batch.domains[1:])
+    def draw(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Fresh latents, and of each an image above its l_k of ``batch``."""
+        z = self.latent(len(batch), self.device)
+        return z, self.image(z, self.condition_of(batch), *batch.domains[1:])
 
     def image(self, z: Tensor, labels: Tensor | None, blurred: Tensor | None = None) -> Tensor:
         """The image of a latent, with ``blurred`` ``[B, C, size, size]`` below it at finer levels."""
         return self.generator(z, labels) if blurred is None else blurred + self.generator(z, labels, blurred)
-
-    def labels(self, batch: Batch) -> Tensor | None:
-        """Class labels, if the networks take them."""
-        return batch.condition if self.classes else None
 
     def named(self, terms: Terms) -> Terms:
         """The terms with the level's size in their names."""
@@ -241,7 +237,9 @@ class LAPGAN(LatentGame):
             terms: Terms = {}
             for level, batch in zip(self.storeys, batches, strict=True):
                 if turn < level.objective.critic_steps:
-                    terms |= level.discriminator_terms(batch)
+                    with torch.no_grad():
+                        z, fake = level.draw(batch)
+                    terms |= level.discriminator_terms(batch, z, fake)
             yield {"discriminator": terms}
         terms = {}
         for level, batch in zip(self.storeys, batches, strict=True):

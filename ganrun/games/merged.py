@@ -51,7 +51,7 @@ class MergedGame(AdversarialGame):
 
     def play(self, stream: Stream) -> Iterator[Move]:
         batch = next(stream)
-        condition = batch.condition if self.classes else None
+        condition = self.condition_of(batch)
         fake = self.generator(self.latent(len(batch), self.device), condition)
         attached = self.compare(batch.real, fake, condition)
         detached = self.compare(batch.real, fake.detach(), condition)

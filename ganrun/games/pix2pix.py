@@ -60,9 +60,10 @@ class Pix2Pix(Game):
         return {"discriminator": [self.discriminator], "generator": [self.generator]}
 
     def play(self, stream: Stream) -> Iterator[Move]:
-        for _ in range(self.objective.critic_steps):
+        for turn in range(1, self.objective.critic_steps + 1):
             batch = next(stream)
-            fake = self.generator(batch.condition)
+            with torch.set_grad_enabled(turn == self.objective.critic_steps):  # the last fakes are the generator's, too
+                fake = self.generator(batch.condition)
             yield {"discriminator": self.discriminator_terms(batch, fake.detach())}
         yield {"generator": self.generator_terms(batch, fake)}
 

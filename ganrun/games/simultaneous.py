@@ -19,7 +19,13 @@ class SimultaneousGame(AdversarialGame):
     provides = ("samples", "joint_update")
 
     def play(self, stream: Stream) -> Iterator[Move]:
-        for _ in range(self.objective.critic_steps - 1):
-            yield {"discriminator": self.discriminator_terms(next(stream))}
-        batch = next(stream)
-        yield {"discriminator": self.discriminator_terms(batch), "generator": self.generator_terms(batch)}
+        return simultaneously(self, stream)
+
+
+def simultaneously(game: AdversarialGame, stream: Stream) -> Iterator[Move]:
+    """The moves of one step, of which the last is of both players."""
+    for turn, (batch, z, fake) in enumerate(game.critic_turns(stream), start=1):
+        move: Move = {"discriminator": game.discriminator_terms(batch, z, fake)}
+        if turn == game.objective.critic_steps:
+            move["generator"] = game.generator_terms(batch)
+        yield move

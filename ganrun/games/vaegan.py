@@ -77,20 +77,20 @@ class VAEGAN(AdversarialGame):
     def play(self, stream: Stream) -> Iterator[Move]:
         for _ in range(self.objective.critic_steps - 1):
             batch = next(stream)
-            yield {"discriminator": self.discriminator_terms(batch)}
+            with torch.no_grad():
+                _, z, fakes = self.fakes(batch)
+            yield {"discriminator": self.discriminator_terms(batch, z, fakes)}
         yield self.three_moves(next(stream))
 
-    def discriminator_terms(self, batch: Batch) -> Terms:
-        with torch.no_grad():
-            _, fakes = self.fakes(batch)
-        comparison = self.before_discriminator(batch, fakes)
+    def discriminator_terms(self, batch: Batch, z: Tensor, fake: Tensor) -> Terms:
+        comparison = self.before_discriminator(batch, fake)
         terms = self.objective.discriminator_terms(comparison)
         self.report_discriminator(self.objective, comparison, terms)
         return terms
 
     def three_moves(self, batch: Batch) -> Move:
         """What every player minimises, from one forward pass."""
-        posterior, fakes = self.fakes(batch)
+        posterior, _, fakes = self.fakes(batch)
         comparison = self.before_discriminator(batch, fakes)
         judged = self.objective.discriminator_terms(comparison)  # first: the generator's side takes reals for constants
         fooled = self.objective.generator_terms(comparison)
@@ -105,23 +105,23 @@ class VAEGAN(AdversarialGame):
             "discriminator": judged,
         }
 
-    def fakes(self, batch: Batch) -> tuple[Posterior, Tensor]:
-        """``q(z|x)``, and the reconstructions followed by as many prior samples, ``[2 B, ...]``."""
-        condition = batch.condition if self.classes else None
+    def fakes(self, batch: Batch) -> tuple[Posterior, Tensor, Tensor]:
+        """``q(z|x)``, latents, and what they decode to: reconstructions, then as many prior samples, ``[2 B, ...]``."""
+        condition = self.condition_of(batch)
         posterior = Posterior.read(self.encoder(batch.real, condition))
         z = torch.cat([posterior.draw(), self.latent(len(batch), self.device)])
-        return posterior, self.generator(z, _twice(condition))
+        return posterior, z, self.generator(z, _twice(condition))
 
     def before_discriminator(self, batch: Batch, fakes: Tensor) -> Comparison:
         """Every real beside its reconstruction, and again beside a prior sample."""
-        condition = batch.condition if self.classes else None
+        condition = self.condition_of(batch)
         return self.compare(torch.cat([batch.real, batch.real]), fakes, _twice(condition))
 
     def feature_error(self, batch: Batch, comparison: Comparison) -> Tensor:
         """L_llike, averaged over the batch."""
         real, fake, count = comparison.real_output, comparison.fake_output, len(batch)
         if self.objective.augment:  # the views of x and of its reconstruction would differ
-            condition = batch.condition if self.classes else None
+            condition = self.condition_of(batch)
             with torch.no_grad():
                 real = self.discriminator(batch.real, condition)
             fake = self.discriminator(comparison.fake[:count], condition)

@@ -21,6 +21,8 @@ class Ensemble(nn.Module):
     Shapes: those of the generators.
     """
 
+    couples_samples = True  # which generator makes a sample depends on how many others there are
+
     def __init__(self, generators: Sequence[nn.Module]) -> None:
         super().__init__()
         self.generators = nn.ModuleList(generators)

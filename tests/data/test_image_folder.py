@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from ganrun.core.errors import DataError
+from ganrun.core.types import READ_AHEAD
 from ganrun.data.image_folder import ImageFolder
 
 DEFAULTS = {
@@ -263,6 +264,29 @@ def test_streaming_equals_holding(tmp_path, monkeypatch):
         assert torch.equal(got.condition, expected.condition)
         streamed.prefetch((announced,))
     assert torch.equal(streamed.fetch((orders[3],)).real, held.fetch((orders[3],)).real)  # announced another one
+
+
+def test_streamed_images_are_read_once_however_far_ahead(tmp_path, monkeypatch):
+    """Another fetch in between, as an evaluation makes, disturbs nothing; what is passed over is forgotten."""
+    for i in range(24):
+        picture(tmp_path / f"{i}.png", i)
+    monkeypatch.setattr("ganrun.data.storage._SHARE", 0.0)
+    held, dataset = folder(tmp_path, flip=False), folder(tmp_path, flip=False)
+    dataset.place("cpu")
+    (storage,) = dataset.storages
+    reads = []
+    monkeypatch.setattr(storage, "_read", lambda indices, read=storage._read: reads.append(indices) or read(indices))
+
+    def right(indices):
+        return torch.equal(dataset.fetch((indices,)).real, held.fetch((indices,)).real)
+
+    batches = list(torch.arange(24).split(4))
+    for batch in batches[:READ_AHEAD]:
+        dataset.prefetch((batch,))
+    assert all(right(batches[number]) for number in (0, 5, 2, 3))  # 5 was not announced, 1 is passed over
+    assert right(batches[1])
+    storage._readers.shutdown()
+    assert sorted(int(indices[0]) // 4 for indices in reads) == [0, 1, 1, 2, 3, 5]
 
 
 @pytest.mark.gpu

@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits, load_sample_image
 
 from ganrun.core.errors import DataError
 from ganrun.data.cifar10 import Cifar10
+from ganrun.data.decode import Shaping, resize_arrays, shape_image
 from ganrun.data.digits import Digits
 from ganrun.data.fashion_mnist import FashionMnist
 from ganrun.data.mnist import Mnist
@@ -163,3 +164,11 @@ def test_single_image_file(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no")
     with pytest.raises(DataError, match=r"bad\.png cannot be decoded"):
         SingleImage(path=str(tmp_path / "bad.png"), max_size=100, filter="bicubic")
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (70, 8, 8), (37, 8, 8, 3)])
+def test_resizing_in_parallel_keeps_the_order(shape):
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    shaping = Shaping(12, "none", "lanczos")
+    alone = np.stack([np.asarray(shape_image(Image.fromarray(image), shaping)) for image in images])
+    np.testing.assert_array_equal(resize_arrays(images, shaping), alone.reshape(len(images), 12, 12, -1))

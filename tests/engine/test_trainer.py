@@ -12,6 +12,7 @@ from toys import OPTIMIZER, Duel, Numbers, Pyramid, make_game, make_trainer, pla
 
 from ganrun.core.errors import ConfigError
 from ganrun.core.schedules import linear
+from ganrun.core.types import READ_AHEAD
 from ganrun.engine.player import Player, averaged, make_players
 from ganrun.engine.settings import AverageSettings
 from ganrun.engine.stream import Stream
@@ -270,6 +271,21 @@ def test_stream_visits_everything_once_per_epoch_and_ranks_share_the_work():
     assert sorted(torch.cat(first_epoch).tolist()) == list(range(50))
     second = torch.cat([streams[0].indices(position)[0] for position in range(5, 10)])
     assert not torch.equal(second, torch.cat(first_epoch[::2]))
+
+
+def test_stream_announces_every_batch_once_and_in_order(monkeypatch):
+    dataset, announced, fetched = Numbers(50), [], []
+    monkeypatch.setattr(dataset, "prefetch", lambda indices: announced.append(indices[0].tolist()))
+    fetch = dataset.fetch
+    monkeypatch.setattr(dataset, "fetch", lambda indices: fetched.append(indices[0].tolist()) or fetch(indices))
+    stream = Stream(dataset, 8, seed=0)
+    for _ in range(6):
+        next(stream)
+    assert len(announced) == 5 + READ_AHEAD
+    assert announced[:5] == fetched[1:]
+    stream.position = 100
+    next(stream)
+    assert announced[5 + READ_AHEAD :] == [stream.indices(101 + ahead)[0].tolist() for ahead in range(READ_AHEAD)]
 
 
 def test_stream_crosses_epochs_and_shuffles_domains_apart():

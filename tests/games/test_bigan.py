@@ -147,9 +147,10 @@ def test_pictures():
 
 
 def test_a_stochastic_encoder_draws_in_training_only():
-    game, real = make(stochastic=True), points().real
+    game, batch = make(stochastic=True), points()
+    real = batch.real
     torch.manual_seed(0)
-    one, other = (game.pairs(real, torch.randn(64, 2), None)[0][:, 2:] for _ in range(2))
+    one, other = (game.pairs(batch, torch.randn(64, 2), real)[0][:, 2:] for _ in range(2))
     assert not torch.allclose(one, other)
     torch.testing.assert_close(game.infer(real, None), game.encoder(real)[:, :2])
     torch.testing.assert_close(game.reconstructions(real), game.reconstructions(real))

@@ -168,7 +168,7 @@ def test_discriminators_judge_the_sum_above_the_real_coarse_image():
     blurred = resize(resize(drawn.real, 8), 16)
     level = game.storeys[1]
     torch.manual_seed(1)
-    fresh = level.fake(game.batches(drawn)[1])
+    fresh = level.draw(game.batches(drawn)[1])[1]
     torch.manual_seed(1)
     z = level.latent(len(drawn), game.device)
     assert torch.equal(fresh, blurred + level.generator(z, drawn.condition, blurred))
@@ -183,7 +183,7 @@ def test_penalties_are_on_residuals_with_the_coarse_image_fixed():
     level = game.storeys[1]
     drawn = game.batches(batch())[1]
     image, blurred = drawn.domains
-    fake = level.fake(drawn).detach()
+    fake = level.draw(drawn)[1].detach()
     torch.manual_seed(5)
     penalty = GradientPenalty(10, 1, "two", "lines", "sample")(level.compare(image, fake))
     torch.manual_seed(5)
