@@ -71,8 +71,8 @@ class Player:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def state_dict(self) -> dict[str, Any]:
-        """Optimizer and moving average."""
-        average = None if self.average is None else [tensor.clone() for tensor in self.average.tensors]
+        """Optimizer and moving average; no copies, so that training changes them."""
+        average = None if self.average is None else self.average.tensors
         return {"optimizer": self.optimizer.state_dict(), "average": average}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
