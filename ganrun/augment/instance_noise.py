@@ -34,4 +34,4 @@ class InstanceNoise(Augment):
         self.schedule = schedule
 
     def forward(self, samples: Tensor, moment: Moment) -> Tensor:
-        return samples + self.std * self.schedule(moment.progress) * torch.randn_like(samples)
+        return samples + self.std * moment.value(self.schedule) * torch.randn_like(samples)

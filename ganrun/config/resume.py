@@ -24,6 +24,7 @@ MAY_CHANGE = (
     "trainer.steps",
     "trainer.device",
     "trainer.devices",
+    "trainer.capture",
     "trainer.threads",
     "trainer.log_every_steps",
     "trainer.picture_every_steps",

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from ganrun.core.errors import RunError
+
+Row = tuple[int, tuple[str, ...], Tensor]
+"""A step, some tags, and their values."""
 
 
 class Statistics:
@@ -19,11 +24,24 @@ class Statistics:
     def __init__(self) -> None:
         self.step = 0
         self.newest: dict[str, Tensor] = {}
-        self._values: dict[str, list[tuple[int, Tensor]]] = {}
+        self._rows: list[Row] = []
 
     def report(self, tag: str, value: Tensor) -> None:
         """Note a scalar tensor under ``tag``; its mean over the tick is logged."""
-        self._values.setdefault(tag, []).append((self.step, value.detach()))
+        self.add((tag,), value.detach().reshape(1))
+
+    def add(self, tags: tuple[str, ...], values: Tensor) -> None:
+        """Note a scalar under each of ``tags``: ``values`` ``[tags]``."""
+        self._rows.append((self.step, tags, values))
+
+    @contextmanager
+    def apart(self) -> Iterator[list[Row]]:
+        """What is noted inside the block goes into a list of its own."""
+        rows, self._rows = self._rows, []
+        try:
+            yield self._rows
+        finally:
+            self._rows = rows
 
     def keep(self, tag: str, values: Tensor) -> None:
         """Note ``values`` as the newest sample of the distribution ``tag``, which histograms show."""
@@ -35,11 +53,9 @@ class Statistics:
         Raises:
             RunError: a value was not finite; the message names the first such step and its tag.
         """
-        taken, self._values = self._values, {}
-        if not taken:
-            return {}
-        reported = [(tag, step) for tag, entries in taken.items() for step, _ in entries]
-        values = torch.stack([value.float() for entries in taken.values() for _, value in entries]).tolist()
+        taken, self._rows = self._rows, []
+        reported = [(tag, step) for step, tags, _ in taken for tag in tags]
+        values = joined(taken)[1].tolist()
         broken = [
             (step, tag, value) for (tag, step), value in zip(reported, values, strict=True) if not math.isfinite(value)
         ]
@@ -50,3 +66,9 @@ class Statistics:
         for (tag, _), value in zip(reported, values, strict=True):
             sums.setdefault(tag, []).append(value)
         return {tag: sum(entries) / len(entries) for tag, entries in sums.items()}
+
+
+def joined(rows: list[Row]) -> tuple[tuple[str, ...], Tensor]:
+    """Tags and values ``[tags]``, float32, of all rows together."""
+    tags = tuple(tag for _, tags, _ in rows for tag in tags)
+    return tags, torch.cat([values.float() for _, _, values in rows]) if rows else torch.empty(0)

@@ -28,6 +28,11 @@ def summed_over_processes(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def one_hot(labels: Tensor, classes: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """``[B]`` -> ``[B, classes]``; torch's own function looks at the labels, for which the device must be waited."""
+    return (labels[:, None] == torch.arange(classes, device=labels.device)).to(dtype)
+
+
 def paint(maps: Tensor, palette: Sequence[tuple[str, int, int, int]]) -> Tensor:
     """Label maps ``[B, H, W]`` (int64) as images ``[B, 3, H, W]`` in [-1, 1].
 

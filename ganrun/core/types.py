@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor, nn
 
 from ganrun.core.facts import Facts
+from ganrun.core.schedules import Schedule
 
 Terms = dict[str, Tensor]
 """Name -> weighted scalar loss: logged apart, minimised as a sum."""
@@ -20,8 +21,15 @@ Move = dict[Players, Terms]
 """Who minimises what. All players named in one move are updated at the same moment."""
 
 
-class Moment(NamedTuple):
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Moment:
     """How far training has come; what schedules and intervals are functions of.
+
+    Who makes a number or a decision of it in a step asks :meth:`value` or :meth:`decide`. A step that was recorded can
+    then be played again at another moment, with other numbers (see :mod:`ganrun.engine.capture`).
 
     Args:
         step: steps played before this one.
@@ -30,6 +38,18 @@ class Moment(NamedTuple):
 
     step: int
     progress: float
+
+    def value(self, schedule: Schedule) -> float | Tensor:
+        """The schedule's value now; a scalar tensor on the device where the step is recorded."""
+        return schedule(self.progress)
+
+    def decide(self, question: Callable[[Moment], Answer]) -> Answer:
+        """The answer to a question on this moment, which decides how the step goes on.
+
+        Args:
+            question: a function of the moment alone; its answers can be compared.
+        """
+        return question(self)
 
 
 START = Moment(step=0, progress=0.0)

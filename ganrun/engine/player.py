@@ -37,13 +37,31 @@ class Player:
         self.clippable = [p for p in self.parameters if p not in norms]
         self.average = Average(modules, settings.ema) if settings.ema else None
 
-    def update(self, progress: float, images_seen: int, batch_size: int) -> Tensor:
-        """Average gradients over processes, clip, step, clamp, average weights; gradients are consumed.
+    def begin_step(self, progress: float, images_seen: int, batch_size: int) -> None:
+        """Set the learning rate and the average's decay for the updates of one step.
 
         Args:
-            progress: of the stage, in [0, 1]; sets the learning rate.
-            images_seen: real samples drawn so far.
-            batch_size: samples behind this update.
+            progress: of the stage, in [0, 1].
+            images_seen: real samples drawn before the step.
+            batch_size: samples behind an update.
+        """
+        factor = self.settings.schedule(progress)
+        for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
+            group["lr"] = assigned(group["lr"], rate * factor)
+        if self.average is not None:
+            self.average.begin_step(images_seen, batch_size)
+
+    def keep_numbers_on(self, device: torch.device) -> None:
+        """Keep the learning rate and the average's weight in scalar tensors, so that recorded updates follow them."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = torch.tensor(float(group["lr"]), device=device)
+            if "capturable" in group:
+                group["capturable"] = device.type == "cuda"
+        if self.average is not None:
+            self.average.weight = torch.ones((), device=device)
+
+    def update(self) -> Tensor:
+        """Average gradients over processes, clip, step, clamp, average weights; gradients are consumed.
 
         Returns:
             Global gradient norm before clipping.
@@ -52,9 +70,6 @@ class Player:
         norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
         if self.settings.max_grad_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.settings.max_grad_norm, norm)
-        factor = self.settings.schedule(progress)
-        for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
-            group["lr"] = rate * factor
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.settings.weight_clip is not None:
@@ -62,7 +77,7 @@ class Player:
                 for parameter in self.clippable:
                     parameter.clamp_(-self.settings.weight_clip, self.settings.weight_clip)
         if self.average is not None:
-            self.average.update(images_seen, batch_size)
+            self.average.update()
         return norm
 
     @property
@@ -73,11 +88,16 @@ class Player:
     def state_dict(self) -> dict[str, Any]:
         """Optimizer and moving average; no copies, so that training changes them."""
         average = None if self.average is None else self.average.tensors
-        return {"optimizer": self.optimizer.state_dict(), "average": average}
+        optimizer = self.optimizer.state_dict()
+        groups = [group | {"lr": float(group["lr"])} for group in optimizer["param_groups"]]
+        return {"optimizer": optimizer | {"param_groups": groups}, "average": average}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned."""
-        self.optimizer.load_state_dict(state["optimizer"])
+        saved = state["optimizer"]
+        own = [{n: group[n] for n in ("lr", "capturable") if n in group} for group in self.optimizer.param_groups]
+        groups = [group | mine for group, mine in zip(saved["param_groups"], own, strict=True)]
+        self.optimizer.load_state_dict(saved | {"param_groups": groups})
         if self.average is not None and state["average"] is not None:
             for tensor, saved in zip(self.average.tensors, state["average"], strict=True):
                 tensor.copy_(saved)
@@ -98,16 +118,26 @@ class Average:
         self.settings = settings
         self.live = averaged_tensors(modules)
         self.tensors = [tensor.detach().clone() for tensor in self.live]
+        self.weight: float | Tensor = 1.0
         self._smooth = [i for i, tensor in enumerate(self.live) if tensor.is_floating_point()]
         self._copied = [i for i, tensor in enumerate(self.live) if not tensor.is_floating_point()]
 
-    @torch.no_grad()
-    def update(self, images_seen: int, batch_size: int) -> None:
-        """Move the average towards the live weights."""
+    def begin_step(self, images_seen: int, batch_size: int) -> None:
+        """Set how far the updates of one step move the average."""
         halflife = min(self.settings.halflife_images, self.settings.rampup * images_seen)
-        decay = 0.5 ** (batch_size / max(halflife, 1e-8))
+        self.weight = assigned(self.weight, 1.0 - 0.5 ** (batch_size / max(halflife, 1e-8)))
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Move the average towards the live weights."""
         averages = [self.tensors[i] for i in self._smooth]
-        torch._foreach_lerp_(averages, [self.live[i].detach() for i in self._smooth], 1.0 - decay)
+        live = [self.live[i].detach() for i in self._smooth]
+        if isinstance(self.weight, Tensor):  # one weight for all tensors: torch has no such kernel of its own
+            distances = torch._foreach_sub(live, averages)
+            torch._foreach_mul_(distances, self.weight)
+            torch._foreach_add_(averages, distances)
+        else:
+            torch._foreach_lerp_(averages, live, self.weight)
         for i in self._copied:
             self.tensors[i].copy_(self.live[i])
 
@@ -118,6 +148,11 @@ class Average:
             kept = live.detach().clone()
             live.copy_(average)
             average.copy_(kept)
+
+
+def assigned(place: float | Tensor, value: float) -> float | Tensor:
+    """``value``; in ``place`` where that is a tensor."""
+    return place.fill_(value) if isinstance(place, Tensor) else value
 
 
 def averaged_tensors(modules: list[nn.Module]) -> list[Tensor]:

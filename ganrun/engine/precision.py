@@ -1,4 +1,8 @@
-"""Where networks compute in bf16; losses, penalties and statistics always see float32."""
+"""In which numbers networks compute; losses, penalties and statistics always see float32.
+
+float32 means float32: TF32, which keeps 10 bits of a product's mantissa, is used only where it is asked for by name.
+PyTorch itself takes it for convolutions and not for matrix products.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +24,11 @@ def has_bf16_units(device: torch.device) -> bool:
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
-def resolve_precision(precision: Literal["auto", "fp32", "bf16"], device: torch.device) -> str:
-    """``fp32`` or ``bf16``."""
-    if precision != "auto":
-        return precision
-    return "bf16" if has_bf16_units(device) else "fp32"
+def resolve_precision(precision: Literal["auto", "fp32", "tf32", "bf16"], device: torch.device) -> str:
+    """``fp32``, ``tf32`` or ``bf16``; a CPU has no TF32 and takes float32."""
+    if precision == "auto":
+        return "bf16" if has_bf16_units(device) else "fp32"
+    return "fp32" if precision == "tf32" and device.type == "cpu" else precision
 
 
 def prepare(game: Game, device: torch.device, precision: str) -> None:
@@ -33,12 +37,20 @@ def prepare(game: Game, device: torch.device, precision: str) -> None:
     Only the calls of whole networks (the game's direct children, or those of games that it consists of) are wrapped:
     their inside runs in bf16, what they return is float32, and no autocast region is open while a game yields.
     """
+    set_cuda_modes(tf32=precision == "tf32")
     game.to(device)
     for network in _networks(game):
         if any(parameter.ndim == 4 for parameter in network.parameters()):
             network.to(memory_format=torch.channels_last)
         if precision == "bf16" and any(True for _ in network.parameters()):
             network.forward = _autocast(network.forward, device.type)
+
+
+def set_cuda_modes(tf32: bool) -> None:
+    """Settings of this process for CUDA: whether float32 may be TF32; the fastest algorithm for every convolution."""
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cudnn.benchmark = True  # shapes are the same in every step, so that trying pays
 
 
 def _networks(game: nn.Module) -> Iterator[nn.Module]:

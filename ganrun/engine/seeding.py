@@ -16,14 +16,26 @@ def derive_seed(*parts: int | str) -> int:
 
 
 def reseed(*parts: int | str) -> None:
-    """Seed torch's default generators, on the CPU and on CUDA, from ``parts``."""
-    torch.manual_seed(derive_seed(*parts))
+    """Seed torch's default generators, on the CPU and on the current CUDA device, from ``parts``."""
+    seed = derive_seed(*parts)
+    for generator in _generators():
+        generator.manual_seed(seed)
 
 
 @contextmanager
 def fixed_seed(*parts: int | str) -> Iterator[None]:
     """Seed torch's default generators inside the block and put them back afterwards."""
-    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices=devices):
-        reseed(*parts)
+    states = [(generator, generator.get_state()) for generator in _generators()]
+    reseed(*parts)
+    try:
         yield
+    finally:
+        for generator, state in states:
+            generator.set_state(state)
+
+
+def _generators() -> list[torch.Generator]:
+    """Every step seeds them anew, and ``torch.manual_seed`` with its look at every kind of device takes its time."""
+    if not torch.cuda.is_initialized():
+        return [torch.default_generator]
+    return [torch.default_generator, torch.cuda.default_generators[torch.cuda.current_device()]]

@@ -20,7 +20,9 @@ class TrainerSettings:
         device: where to train; ``auto`` takes CUDA when there is one.
         devices: number of processes.
         precision: of the networks; losses, penalties and statistics are float32. ``auto``: bf16 where the hardware
-            has units for it.
+            has units for it; ``tf32``: float32 whose products are cut to TF32, on CUDA.
+        capture: ``auto``: on CUDA, whole steps are recorded as CUDA graphs and played again, where the game allows it;
+            ``never``: every step is played kernel by kernel.
         threads: CPU threads per process; ``None`` leaves torch's choice.
         log_every_steps: length of a tick, after which statistics are written.
         picture_every_steps: between two sets of pictures; 0: only at the end.
@@ -37,7 +39,8 @@ class TrainerSettings:
     accumulate: PositiveInt
     device: Literal["auto", "cpu", "cuda"]
     devices: PositiveInt
-    precision: Literal["auto", "fp32", "bf16"]
+    precision: Literal["auto", "fp32", "tf32", "bf16"]
+    capture: Literal["auto", "never"]
     threads: PositiveInt | None
     log_every_steps: PositiveInt
     picture_every_steps: NonNegativeInt

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganrun.core.types import Batch, Dataset
-from ganrun.engine.seeding import derive_seed
+from ganrun.engine.seeding import derive_seed, fixed_seed
 
 
 class Stream:
@@ -41,7 +41,8 @@ class Stream:
 
     def __next__(self) -> Batch:
         started = time.perf_counter()
-        batch = self.dataset.fetch(self.indices(self.position))
+        with fixed_seed("batch", self.seed, self.rank, self.position):
+            batch = self.dataset.fetch(self.indices(self.position))
         self.position += 1
         self.dataset.prefetch(self.indices(self.position))
         self.seconds += time.perf_counter() - started

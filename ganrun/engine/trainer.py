@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -13,8 +14,9 @@ import torch
 from ganrun.core.errors import RunError
 from ganrun.core.modules import evaluation_mode
 from ganrun.core.tensors import snapshot
-from ganrun.core.types import Dataset, Moment, Move
-from ganrun.engine import distributed, precision, stages, standing
+from ganrun.core.types import Batch, Dataset, Moment, Move
+from ganrun.engine import capture, distributed, precision, stages, standing
+from ganrun.engine.capture import Recorder
 from ganrun.engine.player import OptimizerFactory, averaged, make_players
 from ganrun.engine.seeding import fixed_seed, reseed
 from ganrun.engine.settings import PlayerSettings, TrainerSettings
@@ -80,6 +82,7 @@ class Trainer:
         self.stop_requested = False
         self.stop_reason = ""
         self.stop_status = "stopped"
+        self._graphs = capture.graphs_on(self.device, settings.capture)
         self._optimizers = optimizers
         self._player_settings = players
         self._checkpoint = checkpoint
@@ -126,24 +129,48 @@ class Trainer:
         stage.game.train()
         distributed.broadcast(self.game)  # also finished stages that this one builds on: their buffers were each rank's
         self.players = make_players(stage.game, self._optimizers, self._player_settings)
+        self._recorder = self._make_recorder(stage.game)
         if self._checkpoint is not None:
             self.load_state_dict(self._checkpoint)
             self._checkpoint = None
 
+    def _make_recorder(self, game: Game) -> Recorder | None:
+        if self._graphs is None:
+            return None
+        for player in self.players.values():
+            player.keep_numbers_on(self.device)
+        return Recorder(partial(self.play_moves, game), self.stream, game.statistics, self.device, self._graphs)
+
     def play_step(self, game: Game) -> None:
         """One pass through the game's ``play``: every player has its turn."""
         reseed(self.seed, distributed.rank(), self.step)
-        game.begin_step(Moment(self.step, self.progress))
-        plays = [game.play(self.stream) for _ in range(self.settings.accumulate)]
-        started = self._computing_since()
-        while movers := self.move(game, plays):
-            for name in movers:
-                norm = self.players[name].update(self.progress, self.stream.images_seen, self.settings.batch_size)
-                game.statistics.report(f"gradient_norm/{name}", norm)
-            ended = self._computing_since()
-            self._account("+".join(movers), ended - started)
-            started = ended
+        game.statistics.step = self.step + 1
+        for player in self.players.values():
+            player.begin_step(self.progress, self.stream.images_seen, self.settings.batch_size)
+        moment, started = Moment(self.step, self.progress), self._computing_since()
+        if self._recorder is None:
+            self.play_moves(game, moment, self.stream)
+        elif self._recorder.play(moment):
+            self._account("step", self._computing_since() - started)
         self.step += 1
+
+    def play_moves(self, game: Game, moment: Moment, batches: Iterator[Batch]) -> None:
+        """Every move of a step, and the updates that follow from it."""
+        game.begin_step(moment)
+        plays = [game.play(batches) for _ in range(self.settings.accumulate)]
+        started = self._computing_since()
+        try:
+            while movers := self.move(game, plays):
+                for name in movers:
+                    norm = self.players[name].update()
+                    game.statistics.report(f"gradient_norm/{name}", norm)
+                ended = self._computing_since()
+                self._account("+".join(movers), ended - started)
+                started = ended
+        except RuntimeError:  # where it was a recording that failed, the step is played after all
+            for player in self.players.values():
+                player.optimizer.zero_grad()
+            raise
 
     def move(self, game: Game, plays: list[Iterator[Move]]) -> list[str]:
         """Differentiate the next move of every micro-batch; the players whose gradients are now complete."""
@@ -253,6 +280,8 @@ class Trainer:
             self.stage.game.load_state_dict(state["buffers"][distributed.rank()], strict=False)
         for name, player in self.players.items():
             player.load_state_dict(state["players"][name])
+        if self._recorder is not None:
+            self._recorder.forget()
 
 
 def resolve_device(device: str) -> torch.device:

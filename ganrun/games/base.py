@@ -110,7 +110,6 @@ class Game(nn.Module):
     def begin_step(self, moment: Moment) -> None:
         """Told by the trainer before every step."""
         self.moment = moment
-        self.statistics.step = moment.step + 1
 
     def players(self) -> dict[str, list[nn.Module]]:
         """Player -> modules whose parameters it owns. Every trainable parameter has exactly one owner."""

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
+
+from ganrun.core.tensors import one_hot
 
 
 class Coded:
@@ -40,7 +42,7 @@ class Coded:
         """Draw ``[count, size]``."""
         uniform = torch.rand(count, self.noise + self.continuous, device=device) * 2 - 1
         noise, continuous = uniform.split([self.noise, self.continuous], dim=1)
-        one_hots = [one_hot(torch.randint(k, (count,), device=device), k).float() for k in self.categories]
+        one_hots = [one_hot(torch.randint(k, (count,), device=device), k) for k in self.categories]
         return torch.cat([noise, *one_hots, continuous], dim=1)
 
     @property

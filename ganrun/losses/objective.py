@@ -90,9 +90,13 @@ class Objective(nn.Module):
         comparison.reals_are_constant = not comparison.real.requires_grad
         with cached():
             if self.top_k is not None:
-                share = self.top_k(comparison.moment.progress)
-                comparison = comparison.best_fakes(max(1, round(share * len(comparison.fake))))
+                count = comparison.moment.decide(partial(_share_of, len(comparison.fake), self.top_k))
+                comparison = comparison.best_fakes(count)
             return self.adversarial.generator_terms(comparison) | _evaluate(self.generator_extra, comparison)
+
+
+def _share_of(count: int, share: Schedule, moment: Moment) -> int:
+    return max(1, round(share(moment.progress) * count))
 
 
 def _evaluate(terms: nn.ModuleDict, comparison: Comparison) -> Terms:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 class Ensemble(nn.Module):
     """Every sample comes from one of K generators, each with the same share of every batch: ``p_g = (1/K) Σ p_k``.
 
-    The batch is shuffled and cut into K parts of equal size (to within one sample), and part i goes to generator ``i +
-    shift`` with a random shift, so that small batches favour none. So the first samples, or those of a class, come from
-    all generators. K = 1 draws nothing and is the plain generator.
+    The batch is shuffled and cut into K parts of equal size. Where that is so only to within one sample, part i goes to
+    generator ``i + shift`` with a random shift, which favours none. The first samples, or those of a class, so come
+    from all generators. K = 1 draws nothing and is the plain generator.
 
     Args:
         generators: with the same signature and output.
@@ -29,7 +29,8 @@ class Ensemble(nn.Module):
         count = len(self.generators)
         if count == 1:
             return self.generators[0](z, condition)
-        shift = int(torch.randint(count, ()))  # the CPU's generator: nothing waits for the device
+        # The number is the CPU's: nothing waits for the device, but such steps cannot be recorded.
+        shift = int(torch.randint(count, ())) if len(z) % count else 0
         order = torch.randperm(len(z), device=z.device)
         latents = z[order].tensor_split(count)
         conditions = [None] * count if condition is None else condition[order].tensor_split(count)

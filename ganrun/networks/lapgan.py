@@ -13,9 +13,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot, relu
+from torch.nn.functional import relu
 
 from ganrun.core.arguments import Fraction, PositiveInt
+from ganrun.core.tensors import one_hot
 from ganrun.core.types import DiscriminatorOutput
 from ganrun.networks.layers.condition import append_to_latent, given
 from ganrun.networks.layers.init import initialise
@@ -129,7 +130,7 @@ class ClassPlane(nn.Module):
     def forward(self, images: Tensor, labels: Tensor | None) -> Tensor:
         if self.picture is None:
             return images
-        plane = relu(self.picture(one_hot(given(labels), self.classes).to(images.dtype)))
+        plane = relu(self.picture(one_hot(given(labels), self.classes, images.dtype)))
         return torch.cat([images, plane.view(-1, 1, *images.shape[2:])], dim=1)
 
 

@@ -12,10 +12,10 @@ from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, conv_transpose2d, one_hot
+from torch.nn.functional import conv2d, conv_transpose2d
 
 from ganrun.core.arguments import Fraction, Positive, PositiveInt
-from ganrun.core.tensors import exact, full_precision
+from ganrun.core.tensors import exact, full_precision, one_hot
 from ganrun.core.types import DiscriminatorOutput
 from ganrun.networks.layers.condition import given
 from ganrun.networks.layers.equalised import EqualisedConv2d, EqualisedLinear, leaky
@@ -63,7 +63,7 @@ class Mapping(nn.Module):
         with full_precision(next(self.parameters())):
             parts = [] if z is None else [_unit(exact(z))]
             if self.embedding is not None:
-                parts.append(_unit(self.embedding(one_hot(given(labels), self.classes).to(self.embedding.weight))))
+                parts.append(_unit(self.embedding(one_hot(given(labels), self.classes, self.embedding.weight.dtype))))
             hidden = torch.cat(parts, dim=1)
             for layer in self.layers:
                 hidden = leaky(layer(hidden))

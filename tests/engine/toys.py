@@ -112,6 +112,7 @@ def settings(steps: int = 12, **changes: Any) -> TrainerSettings:
         "device": "cpu",
         "devices": 1,
         "precision": "fp32",
+        "capture": "auto",
         "threads": None,
         "log_every_steps": 5,
         "picture_every_steps": 0,

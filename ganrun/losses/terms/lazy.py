@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ganrun.core.arguments import PositiveInt
+from ganrun.core.types import Moment
 from ganrun.losses.base import Comparison, Term
 
 
@@ -27,7 +28,11 @@ class Lazy(Term):
         self.term.attach(network)
 
     def forward(self, comparison: Comparison) -> Tensor | None:
-        if comparison.moment.step % self.every_steps:
+        if not comparison.moment.decide(self.is_due):
             return None
         value = self.term(comparison)
         return None if value is None else self.every_steps * value
+
+    def is_due(self, moment: Moment) -> bool:
+        """Whether the term is applied in this step."""
+        return moment.step % self.every_steps == 0

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import relu
 
 from ganrun.core.arguments import NonNegative, NonNegativeInt
+from ganrun.core.types import Moment
 from ganrun.losses.base import Comparison, Term, average
 
 
@@ -47,12 +48,16 @@ class LeCam(Term):
     def forward(self, comparison: Comparison) -> Tensor | None:
         real, fake = comparison.real_output.scores, comparison.fake_output.scores
         anchor_real, anchor_fake = self.anchors(real, fake)
-        if comparison.moment.step < self.start_step:
+        if not comparison.moment.decide(self.has_begun):
             return None
         clip = relu if self.form == "relu" else torch.nn.Identity()
         distance_real = average(lambda score: clip(score - anchor_fake).square(), real)
         distance_fake = average(lambda score: clip(anchor_real - score).square(), fake)
         return self.weight * (distance_real + distance_fake)
+
+    def has_begun(self, moment: Moment) -> bool:
+        """Whether there is a penalty by now."""
+        return moment.step >= self.start_step
 
     @torch.no_grad()
     def anchors(self, real: tuple[Tensor, ...], fake: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:

@@ -26,4 +26,4 @@ class Scheduled(Term):
 
     def forward(self, comparison: Comparison) -> Tensor | None:
         value = self.term(comparison)
-        return None if value is None else self.schedule(comparison.moment.progress) * value
+        return None if value is None else comparison.moment.value(self.schedule) * value

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, one_hot
+from torch.nn.functional import embedding
+
+from ganrun.core.tensors import one_hot
 
 
 def append_to_latent(z: Tensor, labels: Tensor | None, classes: int) -> Tensor:
@@ -31,7 +33,7 @@ def append_planes(images: Tensor, labels: Tensor | None, classes: int) -> Tensor
 
 
 def _one_hot(labels: Tensor | None, classes: int, like: Tensor) -> Tensor:
-    return one_hot(given(labels), classes).to(like.dtype)
+    return one_hot(given(labels), classes, like.dtype)
 
 
 def given(labels: Tensor | None) -> Tensor:
