@@ -6,6 +6,8 @@ import pytest
 import torch
 from toys import make_game, make_trainer, same
 
+from ganrun.core.tensors import snapshot
+
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
@@ -39,3 +41,11 @@ def test_a_step_does_not_wait_for_the_device():
         trainer.play_step(trainer.stage.game)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_a_snapshot_is_of_its_moment():
+    weights = torch.arange(2.0**24, device="cuda")
+    taken = snapshot({"weights": weights})["weights"]
+    weights.zero_()
+    assert taken.is_pinned()
+    assert torch.equal(taken, torch.arange(2.0**24))
