@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -28,6 +29,7 @@ from ganrun.config.sample import sample
 from ganrun.config.validate import validate
 from ganrun.core.errors import ConfigError, GanrunError, RunError
 from ganrun.engine.checkpoint import read_checkpoint
+from ganrun.engine.folder import RunFolder
 from ganrun.engine.logbook import Logbook
 from ganrun.engine.trainer import Trainer
 from ganrun.losses.objective import Objective
@@ -636,14 +638,43 @@ def test_a_run_cannot_be_shortened(tmp_path, game_overrides):
         launch.train(config_of(*game_overrides("mlp"), "trainer.steps=2"), tmp_path, Origin())
 
 
-def test_a_full_disk_is_told_and_marked(tmp_path, game_overrides, monkeypatch):
+@pytest.mark.parametrize("place", ["ganrun.engine.logbook.Logbook._write_scalars", "ganrun.engine.painter.save"])
+def test_a_full_disk_is_told_and_marked(tmp_path, game_overrides, monkeypatch, place):
     def full(*arguments):
-        raise OSError(errno.ENOSPC, "No space left on device", "metrics.jsonl")
+        raise OSError(errno.ENOSPC, "No space left on device", "some.file")
 
-    monkeypatch.setattr(Logbook, "add_scalars", full)
-    with pytest.raises(RunError, match=r"cannot write metrics.jsonl: the disk is full. Mend that and go on"):
+    monkeypatch.setattr(place, full)
+    with pytest.raises(RunError, match=r"cannot write some.file: the disk is full. Mend that and go on"):
         play(tmp_path, *game_overrides("mlp"), "trainer.steps=2")
     assert json.loads((tmp_path / "status.json").read_text())["status"] == "failed"
+
+
+@pytest.mark.parametrize(("status", "end"), [("finished", 5), ("stopped", 3)])
+def test_an_end_is_told_when_all_is_written(tmp_path, game_overrides, monkeypatch, status, end):
+    save, write_status, after_step = torch.save, RunFolder.write_status, Logbook.after_step
+    left = []
+
+    def slowly(state: Any, file: Any) -> None:
+        time.sleep(0.3)
+        save(state, file)
+
+    def spy(folder: RunFolder, told: str, *more: Any) -> None:
+        if told == status:
+            lines = (folder.path / "metrics.jsonl").read_text().splitlines()
+            left.append([path.name for path in folder.list_checkpoints()] + [json.loads(lines[-1])["step"]])
+        write_status(folder, told, *more)
+
+    def stop(logbook: Logbook, trainer: Any) -> None:
+        after_step(logbook, trainer)
+        if status == "stopped" and trainer.step == end:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(torch, "save", slowly)
+    monkeypatch.setattr(RunFolder, "write_status", spy)
+    monkeypatch.setattr(Logbook, "after_step", stop)
+    with pytest.raises(SystemExit) if status == "stopped" else contextlib.nullcontext():
+        play(tmp_path, *game_overrides("mlp"), "trainer.steps=5", "trainer.checkpoint_every_steps=2")
+    assert left == [[*(f"step_{step:08d}.pt" for step in (2, 4, end) if step <= end), end]]
 
 
 def command(*overrides: str, **environment: str) -> subprocess.Popen[str]:

@@ -237,7 +237,7 @@ def fit(trainer: Trainer, game: Game, folder: RunFolder, logbook: Logbook, check
             trainer.fit(game)
             finished = True
         except Stopped:
-            checkpoints.save(trainer)
+            checkpoints.finish(trainer)
             if trainer.stop_status == "stopped":
                 log.warning("stopped at step %d; go on with: ganrun run=%s", trainer.step, folder.path)
         finally:

@@ -1,9 +1,10 @@
-"""What layers, losses and statistics do to tensors alike."""
+"""What is done to tensors in many places."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -41,3 +42,26 @@ def paint(maps: Tensor, palette: Sequence[tuple[str, int, int, int]]) -> Tensor:
     """
     colours = torch.tensor([colour for _, *colour in palette], dtype=torch.float32, device=maps.device)
     return (colours / 127.5 - 1)[maps].permute(0, 3, 1, 2)
+
+
+def snapshot(state: Any) -> Any:
+    """A copy, with all tensors on the CPU, of nested dicts, lists and tuples; a GPU is waited for once.
+
+    It shares no memory with what training goes on to change.
+    """
+    copied = _copied(state)
+    if torch.cuda.is_initialized():
+        torch.cuda.current_stream().synchronize()
+    return copied
+
+
+def _copied(state: Any) -> Any:
+    if isinstance(state, dict):
+        return {key: _copied(value) for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return type(state)(_copied(value) for value in state)
+    if not isinstance(state, Tensor):
+        return state
+    if state.is_cuda:  # Python does not wait for a copy into pinned memory
+        return torch.empty_like(state.detach(), device="cpu", pin_memory=True).copy_(state.detach(), non_blocking=True)
+    return state.detach().clone()

@@ -13,7 +13,6 @@ import torch
 
 from ganrun.core.errors import RunError
 from ganrun.core.files import write_atomically
-from ganrun.engine import distributed
 from ganrun.engine.folder import DISK_TROUBLE, RunFolder, versions
 from ganrun.engine.logbook import Logbook
 from ganrun.engine.trainer import Trainer
@@ -29,14 +28,14 @@ class DamagedError(RunError):
 
 
 class Checkpoints:
-    """Helper that saves the trainer's state.
+    """Helper that saves the trainer's state, in the background.
 
     Args:
         folder: the run folder.
         every_steps: between two checkpoints; 0: only at the end.
         keep: how many of the newest stay; the best stays besides.
         config: resolved configuration, stored in every checkpoint.
-        logbook: its tick is closed first, so that a state with a broken loss is never saved.
+        logbook: its tick is closed first, so that a state with a broken loss is never saved; its background writes.
     """
 
     def __init__(
@@ -47,6 +46,7 @@ class Checkpoints:
         self.keep = keep
         self.config = config
         self.logbook = logbook
+        self._saved = 0
 
     def begin(self, trainer: Trainer) -> None:
         """Nothing: there is no need to save the start."""
@@ -58,22 +58,28 @@ class Checkpoints:
             self.save(trainer)
 
     def finish(self, trainer: Trainer) -> None:
-        """Save the last state."""
-        self.save(trainer)
-
-    def save(self, trainer: Trainer) -> None:
-        """Write ``step_XXXXXXXX.pt``, then remove the oldest ones.
+        """Save the last state, and see it written.
 
         Raises:
-            RunError: the file could not be written (disk full, no permission); earlier checkpoints are intact.
+            RunError: a file could not be written (disk full, no permission); earlier checkpoints are intact.
+        """
+        self.save(trainer)
+        self.logbook.background.wait()
+
+    def save(self, trainer: Trainer) -> None:
+        """Copy the state, to be written to ``step_XXXXXXXX.pt``; then the oldest ones are removed.
+
+        Raises:
+            RunError: an earlier file could not be written.
         """
         self.logbook.tick(trainer)
+        self.logbook.background.wait(self._saved)  # one copy at a time is held
         state = trainer.state_dict() | {
             "format": FORMAT,
             "config": self.config,
             "versions": versions(),
         }
-        distributed.local_work(lambda: self._write(state))
+        self._saved = self.logbook.background.submit(lambda: self._write(state))
 
     def _write(self, state: dict[str, Any]) -> None:
         path = self.folder.checkpoints / f"step_{state['step']:08d}.pt"

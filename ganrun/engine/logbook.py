@@ -9,17 +9,20 @@ import resource
 import sys
 import time
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ganrun.core.errors import RunError
 from ganrun.core.files import write_text
 from ganrun.core.statistics import Statistics
+from ganrun.core.tensors import snapshot
 from ganrun.engine import distributed
+from ganrun.engine.background import Background
 from ganrun.engine.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -61,7 +64,7 @@ class Observer(Protocol):
 
 
 class Logbook:
-    """Helper that writes everything down, once per tick.
+    """Helper that writes everything down, once per tick. The files are the background's from their opening on.
 
     Args:
         folder: the run folder.
@@ -70,7 +73,9 @@ class Logbook:
         hyperparameters: what tells the run from others, for the HPARAMS tab.
 
     Attributes:
+        latest: newest value of every scalar.
         watchdog: told about every tick, if there is one.
+        background: shared by all who write into the run folder, so that files come in the order of training.
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class Logbook:
         self.hyperparameters = hyperparameters
         self.latest: dict[str, float] = {}
         self.watchdog: Observer | None = None
+        self.background = Background()
         self._writer: Any = None
         self._bar: tqdm[Any] | None = None
         self._redirect: Any = None
@@ -89,25 +95,13 @@ class Logbook:
         self._charted = False
 
     def begin(self, trainer: Trainer) -> None:
-        """Open the files; curves go on where the checkpoint was made."""
+        """Have the files opened; curves go on where the checkpoint was made."""
         self._mark(trainer)
+        step, total = trainer.step, trainer.stage_start + trainer.settings.steps
+        self.background.submit(lambda: self._open(step))
         if not distributed.is_main():
             return
-        from torch.utils.tensorboard import SummaryWriter
-        from torch.utils.tensorboard.summary import hparams
-
-        self.folder.path.mkdir(parents=True, exist_ok=True)
-        self._forget_after(trainer.step)
-        for old in self.folder.path.glob(f"events.*{SESSION}"):
-            old.unlink()
-        # only the session's own summaries: with an experiment summary TensorBoard would show one run's columns for all
-        _, start, self._end = hparams(self.hyperparameters, {})
-        self._write_session(start)
-        self._jsonl = (self.folder.path / "metrics.jsonl").open("a")
-        self._writer = SummaryWriter(str(self.folder.path), purge_step=trainer.step + 1 if trainer.step else None)
-        self._writer.add_text("config", "```yaml\n" + self._config_text() + "\n```", trainer.step)
-        total = trainer.stage_start + trainer.settings.steps
-        self._bar = tqdm(total=total, initial=trainer.step, unit="step", disable=None, dynamic_ncols=True)
+        self._bar = tqdm(total=total, initial=step, unit="step", disable=None, dynamic_ncols=True)
         self._redirect = nullcontext() if self._bar.disable else logging_redirect_tqdm()
         self._redirect.__enter__()
 
@@ -123,15 +117,17 @@ class Logbook:
         self.tick(trainer)
 
     def close(self, finished: bool) -> None:
-        """Close the files; ``finished`` marks the run as a success in the HPARAMS tab."""
+        """See everything written and close the files; ``finished`` marks the run as a success in the HPARAMS tab."""
+        self.background.close()
+        if self._bar is not None:
+            self._bar.close()
+            self._redirect.__exit__(None, None, None)
+            self._bar = None
         if self._writer is None:
             return
         self._writer.close()
         self._write_session(self._end if finished else failure_summary())
         self._jsonl.close()
-        if self._bar is not None:
-            self._bar.close()
-            self._redirect.__exit__(None, None, None)
         self._writer = None
 
     def tick(self, trainer: Trainer) -> None:
@@ -147,6 +143,7 @@ class Logbook:
             means = self._flush(trainer.stage.game.statistics)
         except RunError as error:
             if self.watchdog is None or not self.watchdog.mend(trainer, str(error)):
+                self.background.wait()  # the last checkpoint may be in the writing
                 raise RunError(f"{error}. {self.folder.last_good()} {NON_FINITE_REMEDY}") from None
             self._mark(trainer)
             return
@@ -160,37 +157,64 @@ class Logbook:
         self._show(trainer)
 
     def add_scalars(self, values: dict[str, float], step: int) -> None:
-        """Write scalars to TensorBoard and ``metrics.jsonl``."""
+        """Have scalars written to TensorBoard and ``metrics.jsonl``."""
         self.latest |= values
-        if self._writer is None:
+        self.background.submit(lambda: self._write_scalars(values, step))
+
+    def add_text(self, tag: str, text: str, step: int) -> None:
+        """Have a text written to TensorBoard."""
+        self.background.submit(lambda: self._writer.add_text(tag, text, step))
+
+    def show_picture(self, name: str, path: Path, step: int) -> None:
+        """Write a PNG to TensorBoard; part of a job of the background."""
+        if self._writer is None:  # pictures of untrained networks come before the files are opened
             return
+        from PIL import Image
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        with Image.open(path) as picture:
+            width, height = picture.size
+        image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=path.read_bytes())
+        summary = Summary(value=[Summary.Value(tag=f"samples/{name}", image=image)])
+        self._writer._get_file_writer().add_summary(summary, step)
+
+    def _open(self, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard.summary import hparams
+
+        self.folder.path.mkdir(parents=True, exist_ok=True)
+        self._forget_after(step)
+        for old in self.folder.path.glob(f"events.*{SESSION}"):
+            old.unlink()
+        # only the session's own summaries: with an experiment summary TensorBoard would show one run's columns for all
+        _, start, self._end = hparams(self.hyperparameters, {})
+        self._write_session(start)
+        self._jsonl = (self.folder.path / "metrics.jsonl").open("a")
+        self._writer = SummaryWriter(str(self.folder.path), purge_step=step + 1 if step else None)
+        self._writer.add_text("config", "```yaml\n" + self._config_text() + "\n```", step)
+
+    def _write_scalars(self, values: dict[str, float], step: int) -> None:
         for tag, value in values.items():
             self._writer.add_scalar(tag_in_tensorboard(tag), value, step)
         self._jsonl.write(json.dumps({"step": step} | values) + "\n")
         self._jsonl.flush()
 
-    def add_text(self, tag: str, text: str, step: int) -> None:
-        """Write a text to TensorBoard."""
-        if self._writer is not None:
-            self._writer.add_text(tag, text, step)
-
-    def add_picture(self, name: str, pixels: np.ndarray, step: int) -> None:
-        """Write a picture, uint8 ``[H, W, 3]``, to TensorBoard."""
-        if self._writer is not None:
-            self._writer.add_image(f"samples/{name}", pixels, step, dataformats="HWC")
+    def _write_histograms(self, samples: dict[str, Tensor], step: int) -> None:
+        for tag, values in samples.items():
+            self._writer.add_histogram(tag, values, step)
 
     def _draw(self, trainer: Trainer, steps: int) -> None:
         """After the first tick the charts of what there is; histograms as often as pictures."""
-        if self._writer is None:
-            return
+        step = trainer.step
         if not self._charted:
-            self._writer.add_custom_scalars({"diagnostics": charts(list(self.latest))})
+            shown = {"diagnostics": charts(list(self.latest))}
+            self.background.submit(lambda: self._writer.add_custom_scalars(shown))
             self._charted = True
         every = trainer.settings.picture_every_steps
-        last = trainer.step >= trainer.stage_start + trainer.settings.steps
-        if last or (every and trainer.step // every > (trainer.step - steps) // every):
-            for tag, values in trainer.stage.game.statistics.newest.items():
-                self._writer.add_histogram(tag, values.float().cpu(), trainer.step)
+        last = step >= trainer.stage_start + trainer.settings.steps
+        if last or (every and step // every > (step - steps) // every):
+            samples = snapshot({tag: values.float() for tag, values in trainer.stage.game.statistics.newest.items()})
+            self.background.submit(lambda: self._write_histograms(samples, step))
 
     def _flush(self, statistics: Statistics) -> dict[str, float]:
         """Means over the tick and over processes; a broken value in one process stops all of them."""
@@ -208,13 +232,17 @@ class Logbook:
         self._tick_step = trainer.step
         self._tick_time = time.perf_counter()
         self._tick_images = trainer.stream.images_seen
-        self._tick_seconds = dict(trainer.seconds) | {"data": trainer.stream.seconds}
+        self._tick_seconds = self._seconds(trainer)
+
+    def _seconds(self, trainer: Trainer) -> dict[str, float]:
+        """What the time since the beginning went into; the background's went by beside the others'."""
+        return trainer.seconds | {"data": trainer.stream.seconds, "background": self.background.seconds}
 
     def _speed(self, trainer: Trainer, steps: int) -> dict[str, float]:
         elapsed = max(time.perf_counter() - self._tick_time, 1e-9)
-        seconds = dict(trainer.seconds) | {"data": trainer.stream.seconds}
         shares = {
-            f"time/{name}": (total - self._tick_seconds.get(name, 0.0)) / elapsed for name, total in seconds.items()
+            f"time/{name}": (total - self._tick_seconds.get(name, 0.0)) / elapsed
+            for name, total in self._seconds(trainer).items()
         }
         speed = {
             "speed/steps_per_second": steps / elapsed,

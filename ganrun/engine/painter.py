@@ -6,7 +6,7 @@ from ganrun.engine import distributed
 from ganrun.engine.folder import RunFolder
 from ganrun.engine.logbook import Logbook
 from ganrun.engine.trainer import Trainer
-from ganrun.sampling.pictures import draw, save
+from ganrun.sampling.pictures import Pixels, draw, save
 
 
 class Painter:
@@ -16,7 +16,7 @@ class Painter:
         folder: the run folder.
         every_steps: between two sets of pictures; 0: only at the end.
         count: samples in a picture.
-        logbook: where pictures are shown.
+        logbook: where pictures are shown; its background writes them.
     """
 
     def __init__(self, folder: RunFolder, every_steps: int, count: int, logbook: Logbook) -> None:
@@ -42,12 +42,18 @@ class Painter:
 
     def paint(self, trainer: Trainer) -> None:
         """Draw every picture of the game, from the same seed each time."""
-        distributed.local_work(lambda: self._paint(trainer))
+        step = trainer.step
+        drawn: dict[str, Pixels] = {}
+        distributed.local_work(lambda: drawn.update(self._draw(trainer)))
+        self.logbook.background.submit(lambda: self._write(drawn, step))
 
-    def _paint(self, trainer: Trainer) -> None:
+    def _draw(self, trainer: Trainer) -> dict[str, Pixels]:
         with trainer.sampling("pictures"):
             pictures = trainer.game.pictures(trainer.dataset.examples(self.count), self.count)
-        for name, picture in pictures.items():
-            pixels = draw(picture)
-            save(pixels, self.folder.samples / f"{name}_{trainer.step:08d}.png")
-            self.logbook.add_picture(name, pixels, trainer.step)
+        return {name: draw(picture) for name, picture in pictures.items()}
+
+    def _write(self, drawn: dict[str, Pixels], step: int) -> None:
+        for name, pixels in drawn.items():
+            path = self.folder.samples / f"{name}_{step:08d}.png"
+            save(pixels, path)
+            self.logbook.show_picture(name, path, step)

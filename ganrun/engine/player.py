@@ -86,8 +86,8 @@ class Player:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def state_dict(self) -> dict[str, Any]:
-        """Optimizer and moving average."""
-        average = None if self.average is None else [tensor.clone() for tensor in self.average.tensors]
+        """Optimizer and moving average; no copies, so that training changes them."""
+        average = None if self.average is None else self.average.tensors
         optimizer = self.optimizer.state_dict()
         groups = [group | {"lr": float(group["lr"])} for group in optimizer["param_groups"]]
         return {"optimizer": optimizer | {"param_groups": groups}, "average": average}

@@ -13,6 +13,7 @@ import torch
 
 from ganrun.core.errors import RunError
 from ganrun.core.modules import evaluation_mode
+from ganrun.core.tensors import snapshot
 from ganrun.core.types import Batch, Dataset, Moment, Move
 from ganrun.engine import capture, distributed, precision, stages, standing
 from ganrun.engine.capture import Recorder
@@ -115,7 +116,7 @@ class Trainer:
                 self.ask("after_step")
                 if distributed.any_process(self.stop_requested):
                     raise Stopped
-            self._finished.append(cpu_state(stage.game))
+            self._finished.append(snapshot(stage.game.state_dict()))
         self._finished.pop()  # the last stage can go on, so checkpoints keep it as the current one
         self.ask("finish")
 
@@ -239,22 +240,22 @@ class Trainer:
         return (self.step - self.stage_start) / self.settings.steps
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that decides how training goes on; a collective call when there are several processes."""
-        buffers = {name: buffer.cpu() for name, buffer in self.stage.game.named_buffers()}
-        return {
+        """A copy of all that decides how training goes on; a collective call when there are several processes."""
+        buffers = dict(self.stage.game.named_buffers())
+        state = {
             "step": self.step,
             "stage": self.stage_index,
             "stage_start": self.stage_start,
             "position": self.stream.position,
-            "finished": self._finished[: self.stage_index],
-            "game": cpu_state(self.stage.game),
-            "buffers": distributed.gather(buffers) if distributed.world_size() > 1 else [],
+            "game": self.stage.game.state_dict(),
+            "buffers": distributed.gather(snapshot(buffers)) if distributed.world_size() > 1 else [],
             "players": {name: player.state_dict() for name, player in self.players.items()},
             "best": self.best,
             "scores": self.scores,
             "notes": self.notes,
             "facts": asdict(self.dataset.facts),
         }
+        return snapshot(state) | {"finished": self._finished[: self.stage_index]}  # these change no more
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a state made in the current stage."""
@@ -281,11 +282,6 @@ class Trainer:
             player.load_state_dict(state["players"][name])
         if self._recorder is not None:
             self._recorder.forget()
-
-
-def cpu_state(game: Game) -> dict[str, Any]:
-    """A game's state, copied to the CPU."""
-    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in game.state_dict().items()}
 
 
 def resolve_device(device: str) -> torch.device:

@@ -289,6 +289,7 @@ class Watchdog:
         memory = self._memory(trainer)
         if memory["rollbacks"] >= self.settings.max_rollbacks:
             return f"The run was rolled back {memory['rollbacks']} times already (watchdog.max_rollbacks)."
+        self.logbook.background.wait()  # a checkpoint may be in the writing
         state = distributed.local_work(lambda: self._sound_checkpoint(trainer, since))
         if state is None:
             return "There is no checkpoint from before the trouble to roll back to."

@@ -13,6 +13,7 @@ from toys import make_game, make_trainer, same
 from ganrun.core.errors import RunError
 from ganrun.core.statistics import Statistics
 from ganrun.engine import distributed
+from ganrun.engine.background import Background
 from ganrun.engine.seeding import derive_seed, fixed_seed, reseed
 from ganrun.losses.began import BoundaryEquilibrium
 
@@ -55,6 +56,23 @@ def failing_work(rank):
         distributed.local_work(fail)
     except RunError as error:
         return str(error)
+
+
+def background_on_rank(rank):
+    background, done, told = Background(), [], []
+
+    def fail():
+        raise RunError("only the main process writes")
+
+    background.submit(lambda: done.append(rank))
+    background.submit(fail)
+    for call in (background.wait, lambda: background.submit(lambda: done.append("more"))):
+        try:
+            call()
+        except RunError as error:
+            told.append(str(error))
+    background.close()
+    return [done, told, background.count]
 
 
 def balance_on_rank(rank):
@@ -105,6 +123,11 @@ def test_gradients_are_averaged_in_one_call(tmp_path):
 
 def test_errors_of_the_main_process_reach_everyone(tmp_path):
     assert on_two_ranks(tmp_path, failing_work) == ["only the main process knows"] * 2
+
+
+def test_jobs_are_done_by_the_main_process_and_their_errors_reach_everyone(tmp_path):
+    told = ["only the main process writes"] * 2
+    assert on_two_ranks(tmp_path, background_on_rank) == [[[0], told, 2], [[], told, 2]]
 
 
 def test_seeds_of_neighbours_are_unrelated():

@@ -6,6 +6,7 @@ import pytest
 import torch
 from toys import make_game, make_trainer, same
 
+from ganrun.core.tensors import snapshot
 from ganrun.engine import precision
 
 pytestmark = [
@@ -57,3 +58,11 @@ def test_float32_is_exact_unless_tf32_is_asked_for(monkeypatch, tf32):
         exact = compute(*(tensor.double() for tensor in inputs))
         error = (compute(*inputs) - exact).norm() / exact.norm()
         assert (error > 2e-5) == tf32, (compute, float(error))
+
+
+def test_a_snapshot_is_of_its_moment():
+    weights = torch.arange(2.0**24, device="cuda")
+    taken = snapshot({"weights": weights})["weights"]
+    weights.zero_()
+    assert taken.is_pinned()
+    assert torch.equal(taken, torch.arange(2.0**24))

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import random
+import time
 from copy import deepcopy
 from dataclasses import replace
 
@@ -264,6 +265,19 @@ def test_rollback_restores_bit_for_bit_and_goes_forward(tmp_path, caplog):
     assert "step 22  watchdog: rolled back to step 10, going on from here. mode_collapse: " in caplog.text
     plain, _ = run(tmp_path / "plain", lambda step: {}, limits=ROLLBACK)
     assert not same(plain.state_dict()["game"], trainer.state_dict()["game"])
+
+
+def test_a_checkpoint_in_the_writing_is_waited_for(tmp_path, caplog, monkeypatch):
+    save = torch.save
+
+    def slowly(state, file):
+        time.sleep(0.5)
+        save(state, file)
+
+    monkeypatch.setattr(torch, "save", slowly)
+    _, stopped = run(tmp_path, collapse(20, 30), steps=32, every=20, limits=ROLLBACK)
+    assert not stopped
+    assert "step 28  watchdog: rolled back to step 20, going on from here" in caplog.text
 
 
 def test_the_best_checkpoint_is_preferred_and_spoilt_ones_are_not_taken(tmp_path):
