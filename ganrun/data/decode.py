@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
+from ganrun.core.cores import usable_cores
 from ganrun.core.errors import DataError
 from ganrun.data.cache import Block, Decoded, cached
 from ganrun.data.source import Source
@@ -159,7 +159,7 @@ def decode_each(
 
     # Threads, because Pillow decodes and resizes without the interpreter lock, and because they also work where
     # processes may not be started.
-    workers = min(16, os.cpu_count() or 1)
+    workers = min(16, usable_cores())
     begin, skipped = time.monotonic(), 0
     first: tuple[str, np.ndarray] | None = None
     log.info("decoding %s images of %s", f"{len(names):,}", source.path)
