@@ -21,7 +21,7 @@ class TrainerSettings:
         devices: number of processes.
         precision: of the networks; losses, penalties and statistics are float32. ``auto``: bf16 where the hardware
             has units for it.
-        threads: CPU threads per process; ``None`` leaves torch's choice.
+        threads: CPU threads per process; ``None``: its share of the cores on a CPU, beside a GPU torch's choice.
         log_every_steps: length of a tick, after which statistics are written.
         picture_every_steps: between two sets of pictures; 0: only at the end.
         picture_samples: samples in a picture.

@@ -22,8 +22,8 @@ from ganrun.engine.signals import SIGNALS, stop_on_signals
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_SECONDS = 0.5
-PRELOADED = ["ganrun.config.launch"]
-"""Imported once and not by every run: it imports torch."""
+PRELOADED = ["ganrun.config.launch", "torch._dynamo", "torch.utils.tensorboard"]
+"""Imported once and not by every run: torch, what its optimizers import, and the writer of the logbook."""
 LAST_WORDS = 3
 """Lines of a run's log that are given where a library ended the process."""
 LONGEST_REASON = 20
