@@ -63,7 +63,7 @@ def count(folder, log):
     with Path(log).open("a") as file:
         file.write("+")
         file.flush()
-        time.sleep(0.2)
+        time.sleep(0.6)
         file.write("-")
     finish(folder)
 
