@@ -362,6 +362,13 @@ def test_completion_can_be_installed(ganrun):
     assert "complete -o nospace" in ganrun("-sc", "install=bash")[1]
 
 
+HEAVY = {
+    *("IPython", "jinja2", "joblib", "matplotlib", "optuna", "pandas", "rich", "scipy", "sklearn"),
+    *("tensorflow", "torch_fidelity", "torchmetrics", "torchvision", "transformers"),
+}
+"""What takes long to import, and neither starting nor training needs."""
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
@@ -377,7 +384,7 @@ def test_help_and_configuration_errors_do_not_import_torch(tmp_path, arguments, 
     script = (
         "import sys\nfrom ganrun.cli import main\n"
         "try:\n    main()\nexcept SystemExit as leaving:\n"
-        "    heavy = {'torch', 'torchvision', 'numpy', 'matplotlib'} & set(sys.modules)\n"
+        f"    heavy = {HEAVY | {'torch', 'numpy'}} & set(sys.modules)\n"
         "    sys.exit(f'imported {heavy}' if heavy else leaving.code)\n"
     )
     root = Path(cli.__file__).parents[1]
@@ -388,3 +395,16 @@ def test_help_and_configuration_errors_do_not_import_torch(tmp_path, arguments, 
     assert told in done.stdout + done.stderr
     assert "imported {" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_training_imports_what_it_needs(tmp_path):
+    script = (
+        "import sys\nfrom ganrun.cli import run\n"
+        "assert run(sys.argv[1:]) == 0\n"
+        f"heavy = {HEAVY} & set(sys.modules)\nassert not heavy, heavy\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    overrides = ["debug=smoke", "evaluation=none", "trainer.steps=1", f"run={tmp_path / 'run'}"]
+    command = [sys.executable, "-c", script, *overrides]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -744,6 +744,15 @@ def test_two_processes_train_one_folder(tmp_path, game_overrides, model):
     assert steps == list(range(1, last + 1))
 
 
+def test_processes_share_the_cores(tmp_path, game_overrides):
+    run, environment = tmp_path / "run", os.environ | {"GANRUN_CORES": "2"}
+    del environment["OMP_NUM_THREADS"]
+    command = [sys.executable, "-m", "ganrun.cli", *game_overrides("mlp"), f"run={run}"]
+    alike = ["trainer.steps=1", "trainer.devices=2"]
+    subprocess.run([*command, *alike], env=environment, capture_output=True, check=True, timeout=120)
+    assert "CPU (1 threads)" in (run / "run.log").read_text()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model", POOLED)
 def test_two_processes_resume_with_pools_of_their_own(tmp_path, game_overrides, model):

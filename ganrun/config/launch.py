@@ -21,7 +21,7 @@ from ganrun.config.origin import Origin, hyperparameters, since_the_beginning
 from ganrun.core.errors import ConfigError, GanrunError, RunError
 from ganrun.core.facts import Facts
 from ganrun.core.types import Dataset, parameter_count
-from ganrun.engine import checkpoint, distributed
+from ganrun.engine import checkpoint, cpu, distributed
 from ganrun.engine.checkpoint import Checkpoints
 from ganrun.engine.evaluator import Evaluator
 from ganrun.engine.folder import RunFolder, disk_trouble
@@ -111,7 +111,8 @@ def _rank(
     """One of the processes that :func:`spawn` starts."""
     os.setpgrp()  # a terminal's Ctrl-C reaches the parent only, which asks every process once
     tqdm.set_lock(threading.RLock())  # bars of this process only; a semaphore would outlive its hard end below
-    os.environ |= address | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(devices)}
+    os.environ |= address | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    os.environ |= {"WORLD_SIZE": str(devices), "LOCAL_WORLD_SIZE": str(devices)}
     if rank == 0:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         file = logging.FileHandler(folder / "run.log")
@@ -156,8 +157,7 @@ def last_step(folder: RunFolder) -> int:
 
 def _train(config: dict[str, Any], folder: RunFolder, origin: Origin) -> float | None:
     settings = TrainerSettings(**config["trainer"])
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    cpu.prepare(resolve_device(settings.device), settings.threads)
     dataset = distributed.local_work_first(lambda: build(config["dataset"], path="dataset"))
     log.info("data: %s", dataset.facts.description)
     game = make_game(config, dataset.facts, the_image(dataset))

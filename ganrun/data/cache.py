@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -10,6 +11,7 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +21,14 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ganrun.core.errors import DataError
-from ganrun.core.files import cache_folder
+from ganrun.core.files import cache_folder, write_text
 
 log = logging.getLogger(__name__)
+
+FILES = ("cache.json", "images.npy", "labels.npy")
+VERIFIED = "verified.json"
+SETTLED_SECONDS = 2.0
+"""Age from which a file's time tells whether it has been written to since: clocks of file systems are coarse."""
 
 _VERSION = 1  # raise it when decoding changes, so that older caches are not taken for new ones
 
@@ -70,6 +77,9 @@ def locked(name: str) -> Iterator[None]:
 def cached(name: str, settings: dict[str, Any], produce: Callable[[], Iterable[Block]]) -> Decoded:
     """What ``produce`` yields, from the disk if it has been decoded before.
 
+    A cache is hashed as a whole when it has been made, and once more when it is used for the first time later; from
+    then on only if a file of it has changed.
+
     Args:
         name: start of the folder's name.
         settings: everything that the result depends on: the state of the source and how it is decoded.
@@ -102,13 +112,33 @@ def _load(folder: Path) -> Decoded | None:
         # Mapped, private to the process: the kernel shares the pages and torch accepts the array as writable.
         images = np.load(folder / "images.npy", mmap_mode="c")
         labels = np.load(folder / "labels.npy") if (folder / "labels.npy").exists() else None
+        stamps = _stamps(folder)
+        if stamps == _verified(folder):
+            return Decoded(images, labels, expected)
         decoded = Decoded.of(images, labels)
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         decoded = None
     if decoded is None or decoded.digest != expected:
         log.warning("the cache %s is damaged; it will be made again", folder)
         return None
+    if all(time.time() - changed / 1e9 > SETTLED_SECONDS for _, changed in stamps.values()):
+        with contextlib.suppress(OSError):  # it may belong to somebody else
+            write_text(folder / VERIFIED, json.dumps(stamps))
     return decoded
+
+
+def _stamps(folder: Path) -> dict[str, list[int]]:
+    """Size of each file, and when it was last changed in nanoseconds: the kernel's time, which no program can set."""
+    states = {path.name: path.stat() for path in sorted(folder.iterdir()) if path.name in FILES}
+    return {name: [state.st_size, state.st_ctime_ns] for name, state in states.items()}
+
+
+def _verified(folder: Path) -> Any:
+    """How the files were when they were last read as a whole and found to be what was decoded."""
+    try:
+        return json.loads((folder / VERIFIED).read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _build(folder: Path, produce: Callable[[], Iterable[Block]]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
+from ganrun.core.cores import usable_cores
 from ganrun.core.errors import DataError
 from ganrun.data.cache import Block, Decoded, cached
 from ganrun.data.source import Source
@@ -34,9 +34,7 @@ OnCorrupt = Literal["stop", "skip"]
 """At a file that cannot be decoded: stop with an error, or skip it with a warning."""
 
 _CHUNK = 16  # files per task: large enough to hide a task's overhead, small enough not to fill the memory
-# Threads, because Pillow decodes and resizes without the interpreter lock, and because they also work where processes
-# may not be started.
-_WORKERS = min(16, os.cpu_count() or 1)
+_MOST_THREADS = 16  # threads, because Pillow works without the interpreter lock, and processes may not be allowed
 _GREY = ("1", "L", "LA", "I", "I;16", "I;16B")
 
 
@@ -133,9 +131,14 @@ def resize_arrays(images: np.ndarray, shaping: Shaping) -> np.ndarray:
     def shape(part: np.ndarray) -> np.ndarray:
         return np.stack([np.asarray(shape_image(Image.fromarray(image), shaping)) for image in part])
 
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        shaped = np.concatenate(list(pool.map(shape, np.array_split(images, min(len(images), 4 * _WORKERS)))))
+    workers = _workers()
+    with ThreadPoolExecutor(workers) as pool:
+        shaped = np.concatenate(list(pool.map(shape, np.array_split(images, min(len(images), 4 * workers)))))
     return shaped[..., None] if shaped.ndim == 3 else shaped
+
+
+def _workers() -> int:
+    return min(_MOST_THREADS, usable_cores())
 
 
 def _is_grey(source: Source, name: str) -> bool:
@@ -167,13 +170,14 @@ def decode_each(
 
     begin, skipped = time.monotonic(), 0
     first: tuple[str, np.ndarray] | None = None
+    workers = _workers()
     log.info("decoding %s images of %s", f"{len(names):,}", source.path)
     with (
-        ThreadPoolExecutor(_WORKERS) as pool,
+        ThreadPoolExecutor(workers) as pool,
         tqdm(total=len(names), desc="decoding", unit="img", disable=None, leave=False) as bar,
     ):
-        for start in range(0, len(names), _CHUNK * _WORKERS):
-            here = range(start, min(start + _CHUNK * _WORKERS, len(names)))
+        for start in range(0, len(names), _CHUNK * workers):
+            here = range(start, min(start + _CHUNK * workers, len(names)))
             chunks = [here[offset : offset + _CHUNK] for offset in range(0, len(here), _CHUNK)]
             kept: list[int] = []
             images: list[np.ndarray] = []

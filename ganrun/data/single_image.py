@@ -13,6 +13,7 @@ from ganrun.core.errors import DataError
 from ganrun.data.base import Images, normalise
 from ganrun.data.cache import Decoded
 from ganrun.data.decode import Filter, open_image
+from ganrun.data.shipped import shipped
 from ganrun.data.source import missing
 
 
@@ -48,9 +49,7 @@ class SingleImage(Images):
 
 
 def _temple() -> tuple[str, Image.Image]:
-    from sklearn.datasets import load_sample_image  # slow to import
-
-    return "china", Image.fromarray(load_sample_image("china.jpg"))
+    return "china", open_image(shipped("images/china.jpg").read_bytes())
 
 
 def _open(path: Path) -> tuple[str, Image.Image]:

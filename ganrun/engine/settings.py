@@ -23,7 +23,7 @@ class TrainerSettings:
             has units for it; ``tf32``: float32 whose products are cut to TF32, on CUDA.
         capture: ``auto``: on CUDA, whole steps are recorded as CUDA graphs and played again, where the game allows it;
             ``never``: every step is played kernel by kernel.
-        threads: CPU threads per process; ``None`` leaves torch's choice.
+        threads: CPU threads per process; ``None``: its share of the cores on a CPU, beside a GPU torch's choice.
         log_every_steps: length of a tick, after which statistics are written.
         picture_every_steps: between two sets of pictures; 0: only at the end.
         picture_samples: samples in a picture.

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hydra.conf import HydraConf
 from hydra.core.utils import JobReturn
@@ -23,7 +23,9 @@ from ganrun.engine.folder import RunFolder
 from ganrun.sweep.ledger import Row
 from ganrun.sweep.naming import key_of
 from ganrun.sweep.processes import LOOK_EVERY_SECONDS, Job, train_all
-from ganrun.sweep.table import Monitor
+
+if TYPE_CHECKING:
+    from ganrun.sweep.table import Monitor
 
 ENTRY = "ganrun.cli:run"
 """What trains a run in a process of its own, given a command line."""

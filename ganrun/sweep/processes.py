@@ -15,14 +15,15 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
 
+from ganrun.core.cores import CORES, usable_cores
 from ganrun.engine.folder import RunFolder
 from ganrun.engine.signals import SIGNALS, stop_on_signals
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_SECONDS = 0.5
-PRELOADED = ["ganrun.config.launch"]
-"""Imported once and not by every run: it imports torch."""
+PRELOADED = ["ganrun.config.launch", "torch._dynamo", "torch.utils.tensorboard"]
+"""Imported once and not by every run: torch, what its optimizers import, and the writer of the logbook."""
 LAST_WORDS = 3
 """Lines of a run's log that are given where a library ended the process."""
 LONGEST_REASON = 20
@@ -59,7 +60,7 @@ def train_all(
     """
     context = mp.get_context("forkserver")
     _start_server(context)
-    threads = max(1, len(os.sched_getaffinity(0)) // parallel) if parallel > 1 else None
+    share = {CORES: str(max(1, usable_cores() // parallel))} if parallel > 1 else {}
     running: dict[BaseProcess, tuple[Job, int]] = {}
 
     def ask_all() -> None:
@@ -69,7 +70,7 @@ def train_all(
     with stop_on_signals(ask_all) as stopped:
 
         def begin(job: Job) -> None:
-            running.update(_start(context, job, entry, threads))
+            running.update(_start(context, job, entry, share))
             if stopped.signal:
                 ask_all()  # it began while the others were asked; to ask twice at once is to ask once
 
@@ -109,11 +110,11 @@ def _start_server(context: mp.context.ForkServerContext) -> None:
 
 
 def _start(
-    context: mp.context.ForkServerContext, job: Job, entry: str, threads: int | None
+    context: mp.context.ForkServerContext, job: Job, entry: str, share: dict[str, str]
 ) -> dict[BaseProcess, tuple[Job, int]]:
     job.folder.mkdir(parents=True, exist_ok=True)
     output = _log_of(job)
-    arguments = (entry, job.arguments, output, threads, dict(os.environ))
+    arguments = (entry, job.arguments, output, os.environ | share)
     process = context.Process(target=_run, args=arguments, name=job.folder.name)
     process.start()
     return {process: (job, output.stat().st_size if output.exists() else 0)}
@@ -123,7 +124,7 @@ def _log_of(job: Job) -> Path:
     return job.folder / "run.log"
 
 
-def _run(entry: str, arguments: list[str], output: Path, threads: int | None, environment: dict[str, str]) -> None:
+def _run(entry: str, arguments: list[str], output: Path, environment: dict[str, str]) -> None:
     """The process of one run: what it prints goes to its log; it stops, saved, when its parent is gone."""
     os.setpgrp()  # a terminal's Ctrl-C reaches the parent only, which asks every run once
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # blocked in the server; what has come meanwhile comes now
@@ -135,10 +136,6 @@ def _run(entry: str, arguments: list[str], output: Path, threads: int | None, en
     parent = mp.parent_process()
     assert parent is not None
     threading.Thread(target=_stop_without, args=(parent.sentinel,), daemon=True).start()
-    if threads is not None:
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-        if torch := sys.modules.get("torch"):  # imported in the server, too early for the variable
-            torch.set_num_threads(threads)
     module, _, function = entry.partition(":")
     sys.exit(getattr(importlib.import_module(module), function)(arguments))
 

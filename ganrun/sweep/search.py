@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import math
-import os
 import re
 import time
 from collections import Counter
@@ -25,6 +24,7 @@ from hydra.types import HydraContext, TaskFunction
 from hydra.utils import get_class
 from omegaconf import DictConfig
 
+from ganrun.core.cores import usable_cores
 from ganrun.core.errors import RunError
 from ganrun.sweep.launcher import Planned
 from ganrun.sweep.ledger import Row
@@ -72,7 +72,7 @@ class OptunaSweeper(RunSweeper):
         self.seed = seed
         self.sampler = sampler
         self.pruner = pruner
-        self.batch = batch if batch > 0 else len(os.sched_getaffinity(0))
+        self.batch = batch if batch > 0 else usable_cores()
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before :meth:`sweep`.

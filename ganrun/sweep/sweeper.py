@@ -26,7 +26,6 @@ from ganrun.engine.folder import RunFolder
 from ganrun.sweep.launcher import LocalLauncher, Planned
 from ganrun.sweep.ledger import Ledger, Row
 from ganrun.sweep.naming import digest
-from ganrun.sweep.table import Monitor
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +130,8 @@ class RunSweeper(Sweeper):
         Raises:
             LauncherError: the launcher of another package gave up.
         """
+        from ganrun.sweep.table import Monitor  # imports rich
+
         with Monitor(self.ledger) as monitor:
             if isinstance(self.launcher, LocalLauncher):
                 self.launcher.train(runs, ended, monitor)

@@ -3,11 +3,13 @@ import logging
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
 from ganrun.core.errors import DataError
+from ganrun.data import cache as cache_module
 from ganrun.data.cache import cached
 
 SETTINGS = {"source": "abc", "size": 4}
@@ -80,6 +82,66 @@ def test_damaged_entry_is_made_again(cache, caplog, file, damage):
     assert produce.calls == 2
     assert "damaged" in caplog.text
     np.testing.assert_array_equal(again.images, produce.images)
+
+
+@pytest.fixture
+def settled(monkeypatch):
+    """``settled()``: from now on files are old enough to be believed."""
+    monkeypatch.setattr(cache_module, "SETTLED_SECONDS", 0.02)
+    return lambda: time.sleep(0.1)
+
+
+def refuse_to_hash(*arrays):
+    raise AssertionError("hashed")
+
+
+def test_what_has_been_verified_and_not_changed_is_not_hashed_again(cache, settled, monkeypatch):
+    made = cached("set", SETTINGS, Producer())
+    settled()
+    cached("set", SETTINGS, refuse_to_hash)
+    monkeypatch.setattr(cache_module.Decoded, "of", refuse_to_hash)
+    again = cached("set", SETTINGS, refuse_to_hash)
+    assert again.digest == made.digest
+    np.testing.assert_array_equal(again.images, made.images)
+    np.testing.assert_array_equal(again.labels, made.labels)
+
+
+def test_a_file_that_was_written_just_now_is_not_believed(cache, monkeypatch):
+    """It might be written to once more within a tick of the file system's clock."""
+    for _ in range(2):
+        cached("set", SETTINGS, Producer())
+    monkeypatch.setattr(cache_module.Decoded, "of", refuse_to_hash)
+    with pytest.raises(AssertionError, match="hashed"):
+        cached("set", SETTINGS, Producer())
+
+
+@pytest.mark.parametrize("file", ["images.npy", "labels.npy", "cache.json"])
+def test_damage_that_keeps_size_and_time_is_noticed(cache, settled, caplog, file):
+    produce = Producer()
+    cached("set", SETTINGS, produce)
+    settled()
+    cached("set", SETTINGS, produce)
+    (path,) = cache.glob(f"set-*/{file}")
+    before, data = path.stat(), bytearray(path.read_bytes())
+    data[-9] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with caplog.at_level(logging.WARNING):
+        again = cached("set", SETTINGS, produce)
+    assert produce.calls == 2
+    assert "damaged" in caplog.text
+    np.testing.assert_array_equal(again.images, produce.images)
+
+
+def test_a_cache_that_cannot_be_written_to_is_used(cache, settled, monkeypatch):
+    cached("set", SETTINGS, Producer())
+    settled()
+
+    def refuse(path, text):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(cache_module, "write_text", refuse)
+    assert len(cached("set", SETTINGS, refuse_to_hash).images) == 5
 
 
 def entries(cache):

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from ganrun.core.cores import usable_cores
 from ganrun.engine.folder import RunFolder
 from ganrun.engine.signals import stop_on_signals
 
@@ -52,9 +53,7 @@ def wait_for(folder, other):
 
 
 def describe(folder):
-    import torch
-
-    facts = {"threads": torch.get_num_threads(), "cwd": str(Path.cwd()), "mark": os.environ.get("MARK")}
+    facts = {"cores": usable_cores(), "cwd": str(Path.cwd()), "mark": os.environ.get("MARK")}
     (Path(folder) / "facts.json").write_text(json.dumps(facts))
     finish(folder)
 
@@ -64,7 +63,7 @@ def count(folder, log):
     with Path(log).open("a") as file:
         file.write("+")
         file.flush()
-        time.sleep(0.2)
+        time.sleep(0.6)
         file.write("-")
     finish(folder)
 

@@ -12,6 +12,7 @@ import pytest
 from commands import wait_until
 
 from ganrun.engine.folder import RunFolder
+from ganrun.sweep import processes
 from ganrun.sweep.processes import Job, train_all
 
 ENTRY = "entries:act"
@@ -90,14 +91,14 @@ def test_only_so_many_are_trained_at_a_time_and_asked_for(tmp_path):
     assert all(number - done <= 1 for number, done in enumerate(asked))  # a run is asked for when there is room for it
 
 
-def test_threads_are_divided_and_a_run_sees_what_the_sweep_sees(train, tmp_path, monkeypatch):
+def test_cores_are_divided_and_a_run_sees_what_the_sweep_sees(train, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MARK", "set after the server has started")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(6))
+    monkeypatch.setattr(processes, "usable_cores", lambda: 3)
     folders, _ = train("describe", "describe", parallel=2)
     for folder in folders:
         facts = json.loads((folder / "facts.json").read_text())
-        assert facts == {"threads": 3, "cwd": str(tmp_path), "mark": "set after the server has started"}
+        assert facts == {"cores": 1, "cwd": str(tmp_path), "mark": "set after the server has started"}
 
 
 def test_an_error_of_the_caller_leaves_no_run_behind(tmp_path):
