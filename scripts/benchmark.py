@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmark_loops import Loop, Task, captured, fast, keep_freed_memory, plain
+from benchmark_loops import Loop, Task, captured, fast, plain
 from benchmark_peers import MIMICRY, PYTORCH_GAN, mimicry, pytorch_gan
 from benchmark_processes import Maker, Measured, in_turns, peak_flops, say
 from hydra import compose, initialize_config_dir
@@ -41,6 +41,7 @@ from ganrun.config.validate import validate
 from ganrun.core.types import Dataset
 from ganrun.data.base import Images
 from ganrun.data.cache import Decoded
+from ganrun.engine import cpu
 from ganrun.engine.folder import RunFolder
 from ganrun.engine.logbook import Logbook
 from ganrun.engine.precision import has_bf16_units
@@ -109,8 +110,7 @@ class Job:
         if self.streamed:
             ganrun.data.storage._SHARE = 0.0
         if self.loop == "ganrun":
-            if resolve_device("auto").type == "cpu":
-                keep_freed_memory()  # as ganrun does where it is started as a program
+            cpu.prepare(resolve_device("auto"), config["trainer"]["threads"])
             if countable:
                 config["trainer"]["capture"] = "never"
             return of_ganrun(config, dataset, Path.cwd() / f"run{countable}")
