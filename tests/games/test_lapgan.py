@@ -246,6 +246,7 @@ def test_levels_know_the_moment():
     game.begin_step(Moment(7, 0.5))
     assert all(level.moment == Moment(7, 0.5) for level in game.storeys)
     list(game.play(iter([batch()])))
+    game.statistics.step = 8
     game.storeys[1].statistics.report("broken", torch.tensor(torch.nan))
     with pytest.raises(RunError, match="broken became nan at step 8"):
         game.statistics.flush()
