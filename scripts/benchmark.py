@@ -130,6 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=("loops", "precision", "growth", "around"), default="loops")
     parser.add_argument("--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
+    parser.add_argument("--loops", nargs="+", help="only these: ganrun, plain, fast, ...")
     parser.add_argument("--mimicry", type=Path, help="a checkout of kwotsin/mimicry")
     parser.add_argument("--pytorch-gan", type=Path, help="a checkout of eriklindernoren/PyTorch-GAN")
     parser.add_argument("--seconds", type=float, default=5.0, help="of every turn, which is at least one step")
@@ -238,7 +239,7 @@ def loops_of(name: str, options: argparse.Namespace) -> dict[str, Maker]:
         jobs["pytorch_gan"] = Job(name, "pytorch_gan", options.pytorch_gan.resolve())
         if name != "cyclegan":  # whose networks there are as ours
             jobs["pytorch_gan_same"] = replace(jobs["pytorch_gan"], loop="pytorch_gan_same")
-    return dict(jobs)
+    return {label: job for label, job in jobs.items() if options.loops is None or label in options.loops}
 
 
 def announce(count: int, options: argparse.Namespace) -> None:
@@ -263,7 +264,7 @@ def loops(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         kind: peak_flops(dtype, device) for kind, dtype in KINDS.items() if kind != "bf16" or has_bf16_units(device)
     }
     peak = max(peaks.values())
-    print(", ".join(f"{kind} matrix products: {value / 1e9:,.0f} GFLOP/s" for kind, value in peaks.items()))
+    print(", ".join(f"{kind} at most: {value / 1e9:,.0f} GFLOP/s" for kind, value in peaks.items()))
     print(f"{'':10} {'loop':16} {'steps/s':>9} {'GFLOP/step':>11} {'of peak':>8} {'memory':>9} {'ganrun is':>10}")
     found: dict[str, Any] = {"peak_flops": peaks}
     for name in options.only:
@@ -382,11 +383,12 @@ main()
 
 
 def startup(repeats: int) -> dict[str, float]:
-    """Median seconds of commands that train nothing, and of a bare Hydra program."""
+    """Median seconds of commands that train next to nothing, and of a bare Hydra program."""
     commands = {
         "bare hydra --help": [sys.executable, "-c", BARE, "--help"],
         "ganrun --help": [sys.executable, "-m", "ganrun", "--help"],
         "ganrun with a mistake": [sys.executable, "-m", "ganrun", "trainer.step=3"],
+        "ganrun with one step": [sys.executable, "-m", "ganrun", "trainer.steps=1", "evaluation=none"],
     }
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     with tempfile.TemporaryDirectory() as folder:

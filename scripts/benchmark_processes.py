@@ -231,16 +231,23 @@ class Counter(TorchDispatchMode):
 
 
 def peak_flops(dtype: torch.dtype, device: torch.device) -> float:
-    """Operations per second of a large matrix product: the most that this machine does, as far as torch gets it."""
-    side = 8192 if device.type == "cuda" else 2048
+    """Operations per second of a large matrix product or convolution: the most that this machine does, by torch."""
+    side, batch = (8192, 256) if device.type == "cuda" else (2048, 64)
     a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in "ab")
+    images = torch.randn(batch, 256, 32, 32, device=device, dtype=dtype).to(memory_format=torch.channels_last)
+    kernels = torch.randn(256, 256, 3, 3, device=device, dtype=dtype).to(memory_format=torch.channels_last)
 
     def multiply(times: int) -> None:
         for _ in range(times):
             torch.mm(a, b)
 
-    allowed = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = True
-    best = min(duration(multiply, 4) / 4 for _ in range(6))
-    torch.backends.cuda.matmul.allow_tf32 = allowed
-    return 2 * side**3 / best
+    def convolve(times: int) -> None:
+        for _ in range(times):
+            torch.conv2d(images, kernels, padding=1)
+
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    operations = {multiply: 2 * side**3, convolve: 2 * images.numel() * kernels[0].numel()}
+    best = max(count / min(duration(work, 4) / 4 for _ in range(6)) for work, count in operations.items())
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+    return best

@@ -129,7 +129,7 @@ part around 40 benchmark.txt bash -c around
 part tests 110 tests.txt bash -c tests
 part training 70 training.txt bash -c training
 [ "$device" = cpu ] && note "no GPU was used: the tests that need one were skipped, and the figures are the CPU's"
-grep -hE '^[a-z_]+ .*x$|products|%$|[0-9] s$' "$out/benchmark.txt" >>"$out/summary.txt" 2>/dev/null
+grep -hE '^[a-z_]+ .*x$|GFLOP/s|%$|[0-9] s$' "$out/benchmark.txt" >>"$out/summary.txt" 2>/dev/null
 echo
 cat "$out/summary.txt"
 exit $failed
