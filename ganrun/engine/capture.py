@@ -214,7 +214,7 @@ class Recorder:
         try:
             course.replay, (course.tags, course.values) = self._graphs.record(work)
         except RuntimeError as error:
-            self._give_up(str(error).splitlines()[0])
+            self._give_up((str(error) or type(error).__name__).splitlines()[0])
             self._play(moment, iter(course.inputs))
             return
         course.newest = dict(self._statistics.newest)
