@@ -19,7 +19,6 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganrun.config import launch
 from ganrun.config.load import load_game, truncated
@@ -31,8 +30,6 @@ from ganrun.core.errors import ConfigError, GanrunError, RunError
 from ganrun.engine.checkpoint import read_checkpoint
 from ganrun.engine.folder import RunFolder
 from ganrun.engine.logbook import Logbook
-from ganrun.engine.trainer import Trainer
-from ganrun.losses.objective import Objective
 from ganrun.sweep.ledger import Ledger
 
 CONF = conf_folder()
@@ -250,66 +247,6 @@ def test_every_model_plays_and_leaves_pictures(tmp_path, game_overrides, model):
 
 def test_every_model_is_covered():
     assert sorted(SMALL) == options("model")
-
-
-class Onlooker(TorchDispatchMode):
-    """Notes convolutions' weights whose gradient is computed though nobody asked for it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.wanted: set[int] = set()
-        self.known: dict[int, str] = {}
-        self.computed: set[str] = set()
-        self.wasted: set[str] = set()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func is torch.ops.aten.convolution_backward.default and args[10][1]:
-            name = self.known.get(args[2].data_ptr())
-            if name is not None:  # a parameter itself, and not one that spectral normalisation has divided
-                (self.computed if args[2].data_ptr() in self.wanted else self.wasted).add(name)
-        return func(*args, **(kwargs or {}))
-
-
-@pytest.mark.parametrize(
-    ("model", "changes"),
-    [
-        *((model, []) for model in ("dcgan", "infogan", "bigan_dcgan", "vaegan", "began", "lapgan", "singan")),
-        *((model, []) for model in ("cyclegan", "nicegan", "gaugan_style", "stackgan")),
-        ("dcgan", ["loss=wgan_gp"]),
-        ("dcgan", ["loss=gngan"]),
-        ("dcgan", ["model._target_=ganrun.games.simultaneous.SimultaneousGame"]),
-        ("pix2pix", ["loss.critic_steps=2"]),
-        ("dcgan", ["technique=[feature_matching]"]),
-    ],
-)
-def test_no_move_computes_gradients_that_nobody_wants(tmp_path, game_overrides, monkeypatch, model, changes):
-    """Nor do penalties, whose gradients are those of samples; and discriminators' fakes carry no graph."""
-    onlooker, compare = Onlooker(), []
-    play_step, backward = Trainer.play_step, torch.Tensor.backward
-    discriminator_terms = Objective.discriminator_terms
-
-    def watched_step(self, game):
-        onlooker.known = {parameter.data_ptr(): name for name, parameter in game.named_parameters()}
-        with onlooker:
-            play_step(self, game)
-
-    def watched_backward(self, *args, inputs, **kwargs):
-        onlooker.wanted = {parameter.data_ptr() for parameter in inputs}
-        backward(self, *args, inputs=inputs, **kwargs)
-        onlooker.wanted = set()
-
-    def watched_terms(self, comparison):
-        compare.append(comparison.fake.requires_grad)
-        return discriminator_terms(self, comparison)
-
-    monkeypatch.setattr(Trainer, "play_step", watched_step)
-    monkeypatch.setattr(torch.Tensor, "backward", watched_backward)
-    monkeypatch.setattr(Objective, "discriminator_terms", watched_terms)
-    play(tmp_path, *game_overrides(model), *changes, "trainer.steps=1", "trainer.precision=fp32")
-    assert onlooker.computed
-    assert not onlooker.wasted
-    assert compare
-    assert model == "vaegan" or not any(compare)  # there all players move at once, on one pass
 
 
 @pytest.mark.parametrize("technique", options("technique"))

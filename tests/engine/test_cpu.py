@@ -106,8 +106,8 @@ def test_memory_is_kept_for_the_next_step():
     "environment",
     [
         {"MALLOC_TRIM_THRESHOLD_": "131072"},
-        {"MALLOC_MMAP_THRESHOLD_": "131072"},
-        {"GLIBC_TUNABLES": "glibc.malloc.trim_threshold=131072"},
+        pytest.param({"MALLOC_MMAP_THRESHOLD_": "131072"}, marks=pytest.mark.slow),
+        pytest.param({"GLIBC_TUNABLES": "glibc.malloc.trim_threshold=131072"}, marks=pytest.mark.slow),
     ],
     ids=lambda environment: next(iter(environment)),
 )
