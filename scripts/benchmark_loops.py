@@ -6,7 +6,6 @@ generator update. All train networks that ``ganrun`` made.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from torch.nn.utils.parametrize import cached
 from torch.utils.data import DataLoader, Dataset
 
 from ganrun.core.types import DiscriminatorOutput
+from ganrun.engine.cpu import keep_memory
 from ganrun.games.image_pool import ImagePool
 from ganrun.losses.base import map_output
 
@@ -168,16 +168,8 @@ def fast_step(game: Any, task: Task) -> Step:
         torch.backends.cudnn.benchmark = True
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     else:
-        keep_freed_memory()
+        keep_memory()
     return _cyclegan_step(game, task) if len(task.images) == 2 else _two_player_step(game, task)
-
-
-def keep_freed_memory() -> None:
-    """Have glibc reuse large blocks, where it would return each to the system and have it cleared anew."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
-        mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
 def _plain(game: Any, task: Task) -> Loop:

@@ -31,7 +31,7 @@ RATE = 1e-3
 @pytest.fixture
 def prepared(monkeypatch):
     """``prepared(name)``: configuration, images and task of a small workload in float32; every batch is the same."""
-    monkeypatch.setattr(benchmark_loops, "keep_freed_memory", lambda: None)
+    monkeypatch.setattr(benchmark_loops, "keep_memory", lambda: None)
     monkeypatch.setattr(benchmark_loops, "loaded", loaded_here)
     monkeypatch.setattr(torch, "rand", lambda *shape, **_: torch.full(shape, 0.5))  # of penalties
     # Adam would make whole steps of the rounding errors of gradients that are zero, as those of biases before norms.
